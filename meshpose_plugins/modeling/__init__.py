@@ -1,0 +1,10 @@
+"""Network parts of MeshPose in plain PyTorch: the two branches, their fusion, and what they predict."""
+from .fusion import VisibilityFusion
+from .network import MeshPoseNetwork
+from .output import MeshPoseOutput
+from .regression import BinnedRegressor, RegressionBranch
+from .soft_argmax import soft_argmax_1d, soft_argmax_2d, spatial_softmax_statistics
+from .vertexpose import VertexPoseBranch
+
+__all__ = ["BinnedRegressor", "MeshPoseNetwork", "MeshPoseOutput", "RegressionBranch", "VertexPoseBranch",
+           "VisibilityFusion", "soft_argmax_1d", "soft_argmax_2d", "spatial_softmax_statistics"]

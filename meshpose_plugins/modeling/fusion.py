@@ -1,0 +1,31 @@
+"""Fusion of the two branches by the predicted visibility."""
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .output import at_least_float32
+
+
+class VisibilityFusion(nn.Module):
+    """Take x, y of visible vertices from VertexPose, of the others from the regression, and z from the regression.
+
+    ``xy = w * xy_VertexPose + (1 - w) * xy_regressed`` with ``w = sigmoid(visibility)``, differentiable in all of
+    them, so that w also learns where no visibility is labelled (MeshPose, CVPR 2024).
+    """
+
+    def forward(self, xy_vertexpose: Tensor, xyz_regressed: Tensor, visibility_logits: Tensor) -> Tensor:
+        """Fuse the branches.
+
+        Args:
+            xy_vertexpose: (x, y) in crop px, (B, V, 2).
+            xyz_regressed: (x, y, z) in crop px, (B, V, 3).
+            visibility_logits: (B, V).
+
+        Returns:
+            (x, y, z) in crop px, (B, V, 3), at least float32.
+        """
+        weight = at_least_float32(visibility_logits).sigmoid()[..., None]
+        xyz_regressed = at_least_float32(xyz_regressed)
+        xy = weight * at_least_float32(xy_vertexpose) + (1 - weight) * xyz_regressed[..., :2]
+        return torch.cat([xy, xyz_regressed[..., 2:]], -1)
