@@ -1,0 +1,1 @@
+"""Commands: `meshpose <command>` or `python tools/<command>.py`."""
