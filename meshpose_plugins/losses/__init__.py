@@ -1,0 +1,12 @@
+"""Losses of MeshPose in plain PyTorch, one file per family; lengths are in heatmap px."""
+from .barycentric import BarycentricLoss
+from .base import MeshPoseLoss
+from .criterion import MeshPoseCriterion
+from .heatmap import VertexHeatmapLoss
+from .mesh import EdgeLengthLoss, VertexLoss
+from .targets import MeshPoseTargets
+from .uv_consistency import UVConsistencyLoss
+from .visibility import VisibilityLoss
+
+__all__ = ["BarycentricLoss", "EdgeLengthLoss", "MeshPoseCriterion", "MeshPoseLoss", "MeshPoseTargets",
+           "UVConsistencyLoss", "VertexHeatmapLoss", "VertexLoss", "VisibilityLoss"]

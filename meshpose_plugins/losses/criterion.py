@@ -1,0 +1,45 @@
+"""The sum of losses that a network trains on, term by term."""
+from __future__ import annotations
+
+from typing import Dict, Mapping
+
+from torch import Tensor, nn
+
+from meshpose_plugins.modeling import MeshPoseOutput
+
+from .base import MeshPoseLoss
+from .targets import MeshPoseTargets
+
+
+class MeshPoseCriterion(nn.Module):
+    """Evaluate named losses on one batch.
+
+    Args:
+        losses: name -> loss; every loss has ``from_output(output, targets)`` and ``loss_weight``.
+
+    Example:
+        >>> criterion = MeshPoseCriterion({'loss_uv': UVConsistencyLoss(loss_weight=1.0)})
+        >>> total = sum(criterion(output, targets).values())
+    """
+
+    def __init__(self, losses: Mapping[str, MeshPoseLoss]) -> None:
+        super().__init__()
+        for name, loss in losses.items():
+            if not hasattr(loss, "from_output") or not hasattr(loss, "loss_weight"):
+                raise ValueError(f"losses[{name!r}] is a {type(loss).__name__}, which has no from_output() or no "
+                                 "loss_weight: derive it from MeshPoseLoss")
+        self.losses = nn.ModuleDict(losses)
+
+    def forward(self, output: MeshPoseOutput, targets: MeshPoseTargets) -> Dict[str, Tensor]:
+        """Weighted losses.
+
+        Args:
+            output: predictions of B crops.
+            targets: labels of the same B crops.
+
+        Returns:
+            name -> scalar, already multiplied by the loss's weight.
+        """
+        if len(output) != len(targets):
+            raise ValueError(f"predictions of {len(output)} crops, targets of {len(targets)}")
+        return {name: loss.loss_weight * loss.from_output(output, targets) for name, loss in self.losses.items()}

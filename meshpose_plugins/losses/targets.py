@@ -1,0 +1,102 @@
+"""Labels of a batch of crops, and what they say about visibility."""
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Callable, Sequence, Tuple
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class MeshPoseTargets:
+    """Surface points and mesh vertices of B crops, each with its validity; what is not valid is never read.
+
+    Args:
+        points_xy: annotated pixels (x, y), crop px, (B, P, 2).
+        point_vertex_ids: template triangle of every point, int64, (B, P, 3).
+        point_barycentrics: position in that triangle, >= 0, sum 1, (B, P, 3).
+        point_valid: bool, (B, P).
+        vertices: mesh vertices (x, y, z), crop px, z relative to the root joint, (B, V, 3).
+        vertices_valid: bool, (B, V).
+        input_size: (W, H) of the crop, px.
+    """
+
+    points_xy: Tensor
+    point_vertex_ids: Tensor
+    point_barycentrics: Tensor
+    point_valid: Tensor
+    vertices: Tensor
+    vertices_valid: Tensor
+    input_size: Tuple[int, int]
+
+    def __post_init__(self) -> None:
+        batch, points = self.point_valid.shape
+        vertices = self.vertices_valid.shape[1:]
+        shapes = {"points_xy": (batch, points, 2), "point_vertex_ids": (batch, points, 3),
+                  "point_barycentrics": (batch, points, 3), "vertices": (batch, *vertices, 3),
+                  "vertices_valid": (batch, *vertices)}
+        for name, shape in shapes.items():
+            if getattr(self, name).shape != shape:
+                raise ValueError(f"{name} must have the shape {shape} beside point_valid of shape "
+                                 f"{(batch, points)}, got {tuple(getattr(self, name).shape)}")
+
+    @classmethod
+    def empty(cls, batch: int, num_points: int, num_vertices: int, input_size: Sequence[int],
+              device: torch.device | str = "cpu") -> "MeshPoseTargets":
+        """Targets of ``batch`` crops without any label."""
+        zeros = lambda *shape, **kwargs: torch.zeros(batch, *shape, device=device, **kwargs)  # noqa: E731
+        return cls(zeros(num_points, 2), zeros(num_points, 3, dtype=torch.int64), zeros(num_points, 3),
+                   zeros(num_points, dtype=torch.bool), zeros(num_vertices, 3), zeros(num_vertices, dtype=torch.bool),
+                   tuple(input_size))
+
+    def __len__(self) -> int:
+        return len(self.point_valid)
+
+    def __getitem__(self, item) -> "MeshPoseTargets":
+        """Select crops; an integer keeps the batch dimension (length 1)."""
+        if isinstance(item, int):
+            if not -len(self) <= item < len(self):
+                raise IndexError(f"crop {item} of MeshPoseTargets of {len(self)} crops")
+            item = slice(item % len(self), item % len(self) + 1)
+        return self._map(lambda tensor: tensor[item])
+
+    def to(self, *args: Any, **kwargs: Any) -> "MeshPoseTargets":
+        """Apply ``Tensor.to`` to every tensor; a dtype changes floating point tensors only."""
+        def move(tensor: Tensor) -> Tensor:
+            moved = tensor.to(*args, **kwargs)
+            return moved if tensor.is_floating_point() else moved.to(tensor.dtype)
+        return self._map(move)
+
+    def vertices_in_crop(self) -> Tensor:
+        """Vertices with mesh supervision that lie on a pixel of the crop (occluded or not), bool, (B, V)."""
+        return self.vertices_valid & self._inside_crop()
+
+    def visibility_labels(self) -> Tuple[Tensor, Tensor]:
+        """What the labels say about visibility; vertices in neither set carry no label.
+
+        Positive: vertices of the triangles of all valid points. Negative: vertices whose mesh supervision lies outside
+        the crop. A positive wins over a negative.
+
+        Returns:
+            positive (B, V) and negative (B, V), bool, disjoint.
+        """
+        positive = self._annotated_vertices()
+        return positive, self.vertices_valid & ~self._inside_crop() & ~positive
+
+    def _inside_crop(self) -> Tensor:
+        width, height = self.input_size
+        x, y = self.vertices[..., 0], self.vertices[..., 1]
+        return (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
+
+    def _annotated_vertices(self) -> Tensor:
+        hits = torch.zeros(self.vertices_valid.shape, dtype=torch.int64, device=self.point_valid.device)
+        valid = self.point_valid[..., None].expand_as(self.point_vertex_ids)
+        ids = self.point_vertex_ids.where(valid, torch.zeros_like(self.point_vertex_ids))
+        return hits.scatter_add_(1, ids.flatten(1), valid.flatten(1).long()) > 0
+
+    def _map(self, function: Callable[[Tensor], Tensor]) -> "MeshPoseTargets":
+        changed = {field.name: function(getattr(self, field.name)) for field in dataclasses.fields(self)
+                   if isinstance(getattr(self, field.name), Tensor)}
+        return dataclasses.replace(self, **changed)
