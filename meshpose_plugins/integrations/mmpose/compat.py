@@ -20,6 +20,7 @@ import importlib.abc
 import importlib.machinery
 import logging
 import pickle
+import re
 import sys
 import types
 
@@ -211,9 +212,11 @@ def _explain_refused_checkpoints() -> str | None:
 
 def refusal(filename: str, error: Exception) -> str:
     """The message for a checkpoint that torch refuses because it holds pickled objects."""
-    return (f'{filename}: torch refuses this checkpoint, because it holds pickled Python objects besides tensors, and loading '
+    refused = re.search(r'GLOBAL (\S+)', str(error))
+    example = f', as {refused.group(1)},' if refused else ''
+    return (f'{filename}: torch refuses this checkpoint: it holds pickled Python objects{example} besides tensors, and loading '
             'those runs code of whoever wrote it. If you trust its source, rewrite it once as plain numbers: '
-            f'meshpose plain-checkpoint {filename} plain.pth\n({str(error).splitlines()[0]})')
+            f'meshpose plain-checkpoint {filename} plain.pth')
 
 
 # ------------------------------------------------------------------------------------------------ 4. pkg_resources
