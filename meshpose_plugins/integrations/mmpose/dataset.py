@@ -1,0 +1,249 @@
+"""The data set of MMPose configs: DensePose-COCO style JSON, with meshes where there are some."""
+
+from __future__ import annotations
+
+import logging
+import os.path as osp
+from collections import Counter
+
+import cv2
+import numpy as np
+from mmengine.dataset import force_full_init
+from mmengine.fileio import load
+from mmengine.logging import print_log
+from mmpose.datasets.datasets.base import BaseCocoStyleDataset
+from mmpose.registry import DATASETS
+from mmpose.structures.bbox import bbox_xywh2xyxy
+
+from meshpose_plugins.data.densepose import NUM_KEYPOINTS, DensePoseCoco, DensePosePoints, PersonRecord, read_json
+from meshpose_plugins.data.records import SurfacePoints
+from meshpose_plugins.templates import load_template
+
+
+class _TolerantReader(DensePoseCoco):
+    """Read the people of a file, and keep what is wrong with the others as messages in place of an error."""
+
+    def __init__(self, *args, **kwargs) -> None:
+        self.problems: list[str] = []
+        super().__init__(*args, **kwargs)
+
+    def _read_one(self, position: int, annotation: dict,
+                  images: dict) -> tuple[PersonRecord | None, DensePosePoints | None]:
+        try:
+            return super()._read_one(position, annotation, images)
+        except ValueError as error:
+            self.problems.append(str(error))
+            self.dropped['person: broken annotation'] += 1
+            return None, None
+
+
+@DATASETS.register_module()
+class MeshPoseDataset(BaseCocoStyleDataset):
+    """People with any of keypoints, DensePose points and meshes, for top-down training and testing in MMPose.
+
+    Beyond what MMPose's ``CocoDataset`` gives, a sample has ``surface_points`` (SurfacePoints, image px),
+    ``vertices_image`` (1, V, 3), ``vertices_camera`` (1, V, 3) and ``vertex_visibility`` (1, V), the last three None
+    without a mesh. Plain COCO files work: their people simply have no such labels. Unlike ``CocoDataset`` a person
+    without labelled keypoints stays. Broken annotations are dropped and counted, and the first few are named in the
+    log. An unreadable image is reported once and another sample is drawn (in test mode it is an error).
+
+    Args:
+        ann_file: the DensePose-COCO style JSON.
+        template: name or path of the template whose vertices the points and meshes refer to.
+        mesh_file: .npz of meshes (relative to ``data_root``), or None.
+        densepose_surface: surface on which the file's charts lie, for files that do not say so in
+            ``info.densepose_surface``; 'smpl' is that of the public data sets.
+        drop_unlabelled: leave out people that have neither points nor a mesh.
+        max_unreadable: this many unreadable images one after the other are an error in training too.
+        **kwargs: as in MMPose's ``CocoDataset``: ``data_root``, ``data_prefix``, ``bbox_file``, ``pipeline``,
+            ``test_mode``, ``indices``, ``filter_cfg``, ...
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        ValueError: a file is broken, belongs to another template or surface, or leaves nobody.
+    """
+
+    METAINFO: dict = dict(from_file='configs/_base_/datasets/coco.py')
+
+    #: So many broken annotations are named in the log, the others are counted.
+    NAMED_PROBLEMS = 5
+
+    def __init__(self, ann_file: str = '', template: str = 'anny', mesh_file: str | None = None,
+                 densepose_surface: str | None = None, drop_unlabelled: bool = False, max_unreadable: int = 20,
+                 **kwargs) -> None:
+        if kwargs.get('data_mode', 'topdown') != 'topdown':
+            raise ValueError(f"MeshPoseDataset works top-down: data_mode must be 'topdown', got {kwargs['data_mode']!r}")
+        self.template = template
+        self.mesh_file = mesh_file
+        self.densepose_surface = densepose_surface
+        self.drop_unlabelled = drop_unlabelled
+        self.max_unreadable = max_unreadable
+        self.dropped: Counter = Counter()
+        self._meshes = None
+        self._unreadable_paths: set[str] = set()
+        self._unreadable_in_a_row = 0
+        super().__init__(ann_file=ann_file, **kwargs)
+
+    def _join_prefix(self) -> None:
+        """Put ``data_root`` before the relative paths."""
+        super()._join_prefix()
+        if self.mesh_file and self.data_root and not osp.isabs(self.mesh_file):
+            self.mesh_file = osp.join(self.data_root, self.mesh_file)
+
+    def load_data_list(self) -> list[dict]:
+        """Read the annotations, or the detections of ``bbox_file``, one dict per person."""
+        self._metainfo['CLASSES'] = [dict(id=1, name='person')]
+        return self._load_detection_results() if self.bbox_file else self._load_people()
+
+    def _load_people(self) -> list[dict]:
+        """Read the annotated people, and log what was left out."""
+        reader = _TolerantReader(self.ann_file, load_template(self.template), self.mesh_file, self.densepose_surface)
+        self._meshes = reader.meshes
+        self.dropped = reader.dropped
+        for problem in reader.problems[:self.NAMED_PROBLEMS]:
+            print_log(f'annotation dropped: {problem}', logger='current', level=logging.WARNING)
+        people = [self._data_info(record) for record in reader if self._is_wanted(record)]
+        if not people:
+            first = f', the first because of: {reader.problems[0]}' if reader.problems else ''
+            raise ValueError(f'{self.ann_file}: no usable person is left; dropped: {dict(self.dropped)}{first}')
+        self._log_summary(people)
+        return people
+
+    def _is_wanted(self, record: PersonRecord) -> bool:
+        """Tell whether a person becomes a sample, and count the reason if not."""
+        reason = None
+        if record.iscrowd:
+            reason = 'person: crowd'
+        elif self.sample_interval > 1 and record.image_id % self.sample_interval:
+            reason = 'person: not in sample_interval'
+        elif self.drop_unlabelled and not record.points and record.mesh_index < 0:
+            reason = 'person: neither points nor a mesh'
+        elif record.mesh_index >= 0 and not self._mesh_is_finite(record.mesh_index):
+            reason = f'person: values in {self.mesh_file} are not finite'
+        if reason:
+            self.dropped[reason] += 1
+        return reason is None
+
+    def _mesh_is_finite(self, index: int) -> bool:
+        return bool(np.isfinite(self._meshes.vertices_image[index]).all()
+                    and np.isfinite(self._meshes.vertices_camera[index]).all())
+
+    def _log_summary(self, people: list[dict]) -> None:
+        points = [len(person['surface_points']) for person in people]
+        meshes = sum(person['mesh_index'] >= 0 for person in people)
+        text = (f'MeshPoseDataset {self.ann_file}: {len(people)} people, {np.count_nonzero(points)} with points '
+                f'({sum(points)} in all), {meshes} with meshes')
+        dropped = ', '.join(f'{count} x {reason}' for reason, count in sorted(self.dropped.items()))
+        print_log(f'{text}; dropped: {dropped}' if dropped else text, logger='current')
+
+    def _data_info(self, record: PersonRecord) -> dict:
+        """Return the sample dict of one person: CocoDataset's keys, its points and the row of its mesh."""
+        # Clipped to the image, as CocoDataset does; a file that gives no image size leaves the box as it is.
+        x, y, w, h = record.bbox
+        bbox = np.array([[x, y, x + w, y + h]], np.float32)
+        if min(record.image_size) > 0:
+            bbox = np.clip(bbox, 0, np.tile(np.array(record.image_size, np.float32) - 1, 2))
+        keypoints = record.keypoints
+        if keypoints is None:
+            keypoints = np.zeros((NUM_KEYPOINTS, 3), np.float32)
+        return dict(
+            img_id=record.image_id,
+            img_path=osp.join(self.data_prefix['img'], record.file_name),
+            bbox=bbox,
+            bbox_score=np.ones(1, np.float32),
+            num_keypoints=int(np.count_nonzero(keypoints[:, 2])),
+            keypoints=keypoints[None, :, :2].copy(),
+            keypoints_visible=np.minimum(1, keypoints[None, :, 2]),
+            area=np.float32(record.area),
+            iscrowd=0,
+            segmentation=record.segmentation,
+            id=record.annotation_id,
+            category_id=np.array(1),
+            # What CocoMetric reads when it is given no ann_file; the dense fields would make every batch heavy.
+            raw_ann_info=dict(id=record.annotation_id, image_id=record.image_id, category_id=1, iscrowd=0,
+                              bbox=record.bbox.tolist(), area=record.area, keypoints=keypoints.ravel().tolist(),
+                              num_keypoints=int(np.count_nonzero(keypoints[:, 2]))),
+            surface_points=record.points if record.points is not None else SurfacePoints.empty(),
+            mesh_index=record.mesh_index)
+
+    def _load_detection_results(self) -> list[dict]:
+        """Read the boxes of ``bbox_file`` (COCO results: image_id, category_id, bbox xywh, score), without labels."""
+        if not osp.isfile(self.bbox_file):
+            raise FileNotFoundError(f'{self.bbox_file}: no such bbox_file')
+        detections = load(self.bbox_file)
+        if not isinstance(detections, list):
+            raise ValueError(f'{self.bbox_file}: must hold a list of detections, got {type(detections).__name__}')
+        images = {image['id']: image for image in read_json(self.ann_file)['images']}
+        people = []
+        for position, detection in enumerate(detections):
+            missing = [key for key in ('image_id', 'category_id', 'bbox', 'score') if key not in detection]
+            if missing or detection['image_id'] not in images:
+                problem = f"'{missing[0]}' is missing" if missing else (
+                    f"image_id {detection['image_id']} is not among the images of {self.ann_file}")
+                raise ValueError(f'{self.bbox_file}: detection {position}: {problem}')
+            if detection['category_id'] == 1:
+                people.append(self._detection_info(len(people), detection, images[detection['image_id']]))
+        return people
+
+    def _detection_info(self, identity: int, detection: dict, image: dict) -> dict:
+        """Return the sample dict of one detection, with the dummy keypoints that MMPose's data sets give."""
+        return dict(
+            img_id=detection['image_id'],
+            img_path=osp.join(self.data_prefix['img'], image['file_name']),
+            bbox=bbox_xywh2xyxy(np.array(detection['bbox'][:4], np.float32).reshape(1, 4)),
+            bbox_score=np.array(detection['score'], np.float32).reshape(1),
+            keypoints=np.zeros((1, NUM_KEYPOINTS, 2), np.float32),
+            keypoints_visible=np.ones((1, NUM_KEYPOINTS), np.float32),
+            id=identity,
+            surface_points=SurfacePoints.empty(),
+            mesh_index=-1)
+
+    def get_data_info(self, idx: int) -> dict:
+        """Return the dict of one sample, with its mesh, before the pipeline."""
+        info = super().get_data_info(idx)
+        row = info.pop('mesh_index')
+        for key, name in (('vertices_image', 'vertices_image'), ('vertices_camera', 'vertices_camera'),
+                          ('vertex_visibility', 'visibility')):
+            info[key] = None if row < 0 else np.array(getattr(self._meshes, name)[row])[None]
+        return info
+
+    @force_full_init
+    def prepare_data(self, idx: int) -> dict | None:
+        """Return one sample through the pipeline, or None if its image cannot be read in training."""
+        try:
+            sample = super().prepare_data(idx)
+        except Exception as error:
+            path = self.get_data_info(idx)['img_path']
+            problem = unreadable_image(path)
+            if problem is None:
+                raise
+            self._report_unreadable(f'{path}: {problem}', error)
+            return None
+        self._unreadable_in_a_row = 0
+        return sample
+
+    def _report_unreadable(self, problem: str, error: Exception) -> None:
+        """Log an unreadable image once; raise in test mode, or if there has been nothing else for some time."""
+        self._unreadable_in_a_row += 1
+        hint = f"check data_root and data_prefix of the data set of {self.ann_file}"
+        if self.test_mode:
+            raise ValueError(f'{problem}; {hint}') from error
+        if self._unreadable_in_a_row >= self.max_unreadable:
+            raise ValueError(f'{self._unreadable_in_a_row} images one after the other were unreadable, the last one '
+                             f'{problem}; {hint}') from error
+        if problem not in self._unreadable_paths:
+            self._unreadable_paths.add(problem)
+            print_log(f'image skipped: {problem}', logger='current', level=logging.WARNING)
+
+
+def unreadable_image(path: str) -> str | None:
+    """Say why an image cannot be read, or return None if it can."""
+    if not osp.isfile(path):
+        return 'no such image file'
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        return f'cannot be read ({error})'
+    if not len(data) or cv2.imdecode(data, cv2.IMREAD_COLOR) is None:
+        return f'no readable image ({len(data)} bytes)'
+    return None

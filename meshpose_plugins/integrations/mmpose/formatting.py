@@ -1,0 +1,75 @@
+"""The last pipeline step: labels into the fields of MMPose's ``PoseDataSample`` that losses and metrics read."""
+
+from __future__ import annotations
+
+import numpy as np
+from mmpose.datasets.transforms import PackPoseInputs
+from mmpose.registry import TRANSFORMS
+
+from meshpose_plugins.data.records import SurfacePoints
+
+
+@TRANSFORMS.register_module()
+class PackMeshPoseInputs(PackPoseInputs):
+    """Pack one crop and its MeshPose labels, otherwise as MMPose's ``PackPoseInputs``.
+
+    Place it after ``MeshPoseTransform``. Beyond the stock fields a sample then has
+
+    * ``gt_instance_labels`` (tensors for the losses, frame: the crop): ``points_xy`` (1, P, 2) px, ``point_vertex_ids``
+      (1, P, 3) int64, ``point_barycentrics`` (1, P, 3), ``point_valid`` (1, P) bool, ``vertices_crop`` (1, V, 3) px,
+      ``vertices_valid`` (1, V) bool, ``vertices_camera`` (1, V, 3) m, ``vertex_visibility`` (1, V), and with masks
+      ``person_mask_valid`` (1,) bool;
+    * ``gt_instances`` (arrays for the metric, frame: the flipped image before cropping): ``vertices`` (1, V, 3) px,
+      ``points_xy`` (1, P, 2) px, ``point_valid`` (1, P) bool in the order of the labels;
+    * ``gt_fields.person_mask`` (1, H, W) where the pipeline carries masks.
+
+    Args:
+        max_points: P, to which the annotated points of every person are padded. Of a person with more, a random
+            subset is taken; evaluation configs set it above the data set's largest count (DensePose-COCO: 196).
+        meta_keys: as in ``PackPoseInputs``.
+        pack_transformed: as in ``PackPoseInputs``.
+    """
+
+    instance_mapping_table = dict(
+        PackPoseInputs.instance_mapping_table,
+        vertices_image='vertices', image_points_xy='points_xy', image_point_valid='point_valid')
+
+    label_mapping_table = dict(
+        PackPoseInputs.label_mapping_table,
+        **{key: key for key in ('points_xy', 'point_vertex_ids', 'point_barycentrics', 'point_valid', 'vertices_crop',
+                                'vertices_valid', 'vertices_camera', 'vertex_visibility', 'person_mask_valid')})
+
+    field_mapping_table = dict(PackPoseInputs.field_mapping_table, person_mask='person_mask')
+
+    def __init__(self, max_points: int = 128, **kwargs) -> None:
+        super().__init__(**kwargs)
+        if max_points < 1:
+            raise ValueError(f'PackMeshPoseInputs: max_points must be at least 1, got {max_points}')
+        self.max_points = max_points
+
+    def transform(self, results: dict) -> dict:
+        """Return ``inputs`` (3, H, W) uint8 and ``data_samples`` of one person."""
+        if 'surface_points_crop' not in results:
+            raise ValueError("PackMeshPoseInputs found no 'surface_points_crop': put dict(type='MeshPoseTransform') "
+                             'before it in the pipeline')
+        results.update(self._pad_points(results['surface_points_crop'], results['surface_points']))
+        return super().transform(results)
+
+    def _pad_points(self, crop: SurfacePoints, image: SurfacePoints) -> dict[str, np.ndarray]:
+        """Return the label arrays of one person's points, cut or padded to ``max_points``."""
+        count = min(len(crop), self.max_points)
+        chosen = slice(None) if len(crop) <= self.max_points else np.random.permutation(len(crop))[:count]
+        fields = dict(
+            points_xy=np.zeros((1, self.max_points, 2), np.float32),
+            point_vertex_ids=np.zeros((1, self.max_points, 3), np.int64),
+            point_barycentrics=np.zeros((1, self.max_points, 3), np.float32),
+            point_valid=np.zeros((1, self.max_points), bool),
+            image_points_xy=np.zeros((1, self.max_points, 2), np.float32),
+            image_point_valid=np.zeros((1, self.max_points), bool))
+        sources = (crop.xy, crop.vertex_ids, crop.barycentrics, crop.valid, image.xy, image.valid)
+        for field, source in zip(fields.values(), sources):
+            field[0, :count] = source[chosen]
+        return fields
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(max_points={self.max_points}, meta_keys={self.meta_keys})'
