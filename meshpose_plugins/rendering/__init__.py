@@ -1,5 +1,17 @@
 """Z-buffer rasteriser, shading, vertex visibility and overlays for triangle meshes in image pixels (NumPy, optional numba)."""
 
+from .overlay import overlay_mesh
 from .rasterizer import Raster, interpolate, rasterize, render_iuv
+from .shading import shade, vertex_normals
+from .visibility import vertex_visibility
 
-__all__ = ["Raster", "interpolate", "rasterize", "render_iuv"]
+__all__ = [
+    "Raster",
+    "interpolate",
+    "overlay_mesh",
+    "rasterize",
+    "render_iuv",
+    "shade",
+    "vertex_normals",
+    "vertex_visibility",
+]

@@ -117,7 +117,7 @@ def interpolate(
     if attributes.ndim != 2:
         raise ValueError(f"attributes must have shape (N, C), got {attributes.shape}")
     faces = as_faces(faces, len(attributes))
-    rows, columns, ids = _drawn_pixels(raster, len(faces))
+    rows, columns, ids = drawn_pixels(raster, len(faces))
     corners = attributes[faces[ids]]  # (P, 3, C)
     weights = raster.barycentrics[rows, columns]
     result = np.full((raster.height, raster.width, attributes.shape[1]), background, dtype=np.float32)
@@ -146,7 +146,7 @@ def render_iuv(
     face_parts, face_uv = np.asarray(face_parts), np.asarray(face_uv, dtype=np.float32)
     if face_parts.ndim != 1 or face_uv.shape != (len(face_parts), 3, 2):
         raise ValueError(f"face_parts must be (M,) and face_uv (M, 3, 2), got {face_parts.shape} and {face_uv.shape}")
-    rows, columns, ids = _drawn_pixels(raster, len(face_parts))
+    rows, columns, ids = drawn_pixels(raster, len(face_parts))
     result = np.zeros((raster.height, raster.width, 3), dtype=np.float32)
     result[rows, columns, 0] = face_parts[ids]
     uv = np.einsum("pk,pkc->pc", raster.barycentrics[rows, columns], face_uv[ids])
@@ -154,7 +154,8 @@ def render_iuv(
     return result
 
 
-def _drawn_pixels(raster: Raster, num_faces: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def drawn_pixels(raster: Raster, num_faces: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Lists rows, columns and face ids of the drawn pixels, (P,) each; ValueError if a face id is not below ``num_faces``."""
     rows, columns = np.nonzero(raster.face_ids >= 0)
     ids = raster.face_ids[rows, columns]
     if ids.size and int(ids.max()) >= num_faces:
