@@ -1,4 +1,4 @@
-"""Bilinear reading of heatmaps at few positions, without any temporary of the heatmaps' size."""
+"""Bilinear reading of heatmaps at few positions: the only tensor of the heatmaps' size is their gradient."""
 from __future__ import annotations
 
 from typing import Tuple
@@ -35,7 +35,7 @@ def bilinear_corners(xy: Tensor, height: int, width: int) -> Tuple[Tensor, Tenso
 
 
 def sample_channels(heatmaps: Tensor, sample: Tensor, positions: Tensor, weights: Tensor) -> Tensor:
-    """Weighted sum of all channels at the corners of M points: memory O(M x V).
+    """Weighted sum of all channels at the corners of M points: memory O(M x V) (first derivatives only).
 
     Args:
         heatmaps: (B, V, h, w).
@@ -46,9 +46,7 @@ def sample_channels(heatmaps: Tensor, sample: Tensor, positions: Tensor, weights
     Returns:
         (M, V), at least float32.
     """
-    corners = heatmaps.flatten(2)[sample[:, None], :, positions]
-    corners = at_least_float32(corners)
-    return (corners * weights.to(corners.dtype)[..., None]).sum(1)
+    return _SampleChannels.apply(heatmaps, sample, positions, weights)
 
 
 def sample_own_channel(heatmaps: Tensor, positions: Tensor, weights: Tensor) -> Tensor:
@@ -64,3 +62,36 @@ def sample_own_channel(heatmaps: Tensor, positions: Tensor, weights: Tensor) -> 
     """
     corners = at_least_float32(heatmaps.flatten(2).gather(2, positions))
     return (corners * weights.to(corners.dtype)).sum(-1)
+
+
+class _SampleChannels(torch.autograd.Function):
+    """Reads and writes a few hundred points at a time, which stay in the cache; saves nothing but the positions."""
+
+    @staticmethod
+    def forward(ctx, heatmaps: Tensor, sample: Tensor, positions: Tensor, weights: Tensor) -> Tensor:
+        maps = heatmaps.flatten(2)
+        out = at_least_float32(heatmaps.new_empty(0)).new_empty(len(sample), heatmaps.shape[1])
+        weights = weights.to(out.dtype)
+        with torch.autocast(heatmaps.device.type, enabled=False):
+            for piece in _point_pieces(sample):
+                corners = at_least_float32(maps[sample[piece, None], :, positions[piece]])
+                out[piece] = (weights[piece, None] @ corners)[:, 0]
+        ctx.save_for_backward(sample, positions, weights)
+        ctx.shape, ctx.dtype = heatmaps.shape, heatmaps.dtype
+        return out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad_out: Tensor):
+        sample, positions, weights = ctx.saved_tensors
+        grad = grad_out.new_zeros(ctx.shape)
+        rows = grad.flatten(2).transpose(1, 2)
+        for piece in _point_pieces(sample):
+            values = weights[piece, :, None] * grad_out[piece, None]
+            rows.index_put_((sample[piece, None], positions[piece]), values, accumulate=True)
+        return grad.to(ctx.dtype), None, None, None
+
+
+def _point_pieces(sample: Tensor):
+    step = 512 if sample.device.type == "cpu" else 8192
+    return [slice(start, start + step) for start in range(0, len(sample), step)]
