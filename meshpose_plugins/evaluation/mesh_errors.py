@@ -1,0 +1,229 @@
+"""Errors of predicted meshes: in the image, in space after alignment, of the visibility and of annotated points.
+
+Everything is plain NumPy and takes leading batch dimensions. A sample for which an error has no meaning (a true mesh
+without height, say) gets NaN, so that it can be counted and left out of means.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+MILLIMETRES_PER_METRE = 1000.0
+
+
+def vertex_error_2d(
+    predicted: np.ndarray,  # (..., V, 2 or 3)
+    true: np.ndarray,  # (..., V, 2 or 3)
+) -> np.ndarray:
+    """Mean distance of the vertices in the image, in percent of the true mesh's height in the image.
+
+    The height is the extent in y of all true vertices, also of those outside the image.
+
+    Args:
+        predicted: predicted x, y in image px; a third coordinate is ignored.
+        true: true x, y of the same vertices in the same frame.
+
+    Returns:
+        (...) percent; NaN where the true mesh has no height.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    predicted, true = _check_pair(predicted, true, (2, 3))
+    distance = np.linalg.norm(predicted[..., :2] - true[..., :2], axis=-1).mean(-1)
+    height = np.ptp(true[..., 1], axis=-1)
+    return _percent(distance, height)
+
+
+def uv_error(
+    predicted: np.ndarray,  # (V, 2 or 3)
+    points_xy: np.ndarray,  # (P, 2)
+    vertex_ids: np.ndarray,  # (P, 3)
+    barycentrics: np.ndarray,  # (P, 3)
+    box_height: float,
+    valid: np.ndarray | None = None,  # (P,)
+) -> float:
+    """Mean distance between annotated pixels and the predicted places of their surface points, in percent.
+
+    A point's predicted place is ``sum_k b_k * xy[v_k]``. No rendering is involved, so that hidden points count too.
+
+    Args:
+        predicted: predicted vertices, x and y in image px; a third coordinate is ignored.
+        points_xy: annotated pixels in image px.
+        vertex_ids: template vertices of the triangle that holds each annotated surface point.
+        barycentrics: weights of those vertices.
+        box_height: height of the annotated box in image px: what 100 percent is.
+        valid: which points count; all if not given.
+
+    Returns:
+        percent; NaN without any valid point or for a box without height.
+
+    Raises:
+        ValueError: the shapes do not fit each other.
+    """
+    predicted = np.asarray(predicted, np.float64)
+    points_xy, vertex_ids, barycentrics = np.asarray(points_xy, np.float64), np.asarray(vertex_ids), np.asarray(barycentrics)
+    count = len(points_xy)
+    if predicted.ndim != 2 or predicted.shape[1] not in (2, 3):
+        raise ValueError(f'predicted must be (V, 2) or (V, 3), got {predicted.shape}')
+    for name, array, shape in (('points_xy', points_xy, (count, 2)), ('vertex_ids', vertex_ids, (count, 3)),
+                               ('barycentrics', barycentrics, (count, 3))):
+        if array.shape != shape:
+            raise ValueError(f'{name} must be {shape}, got {array.shape}')
+    keep = np.ones(count, bool) if valid is None else np.asarray(valid, bool)
+    if not keep.any():
+        return float('nan')
+    places = np.einsum('pk,pkc->pc', barycentrics[keep], predicted[vertex_ids[keep], :2])
+    return float(_percent(np.linalg.norm(places - points_xy[keep], axis=-1).mean(), np.float64(box_height)))
+
+
+def align_similarity(
+    source: np.ndarray,  # (..., N, 3)
+    target: np.ndarray,  # (..., N, 3)
+) -> np.ndarray:
+    """Move points onto others by the least-squares rotation, positive scale and translation (Procrustes).
+
+    The rotation never mirrors. Points that all coincide go to the target's centroid. Source: S. Umeyama, "Least-squares
+    estimation of transformation parameters between two point patterns", PAMI 1991.
+
+    Args:
+        source: points to move, any unit.
+        target: points with the same meaning, in the unit of the result.
+
+    Returns:
+        (..., N, 3) float64, the moved source.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    source, target = _check_pair(source, target, (3,))
+    source_mean, target_mean = source.mean(-2, keepdims=True), target.mean(-2, keepdims=True)
+    source, target = source - source_mean, target - target_mean
+    u, singular, vh = np.linalg.svd(np.swapaxes(target, -1, -2) @ source)
+    # The last axis is turned over where the best orthogonal map would be a mirror.
+    signs = np.ones_like(singular)
+    signs[..., 2] = np.where(np.linalg.det(u) * np.linalg.det(vh) < 0, -1.0, 1.0)
+    rotation = (u * signs[..., None, :]) @ vh
+    variance = (source ** 2).sum((-1, -2))
+    scale = np.divide((singular * signs).sum(-1), variance, out=np.zeros_like(variance), where=variance > 0)
+    return scale[..., None, None] * source @ np.swapaxes(rotation, -1, -2) + target_mean
+
+
+def pa_mpvpe(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """Mean per-vertex position error after Procrustes alignment (rotation, scale, translation), in mm.
+
+    Args:
+        predicted: (..., V, 3) predicted vertices in any unit and place, axes x right, y down, z away from the camera.
+        true: (..., V, 3) true vertices in metres, same axes.
+
+    Returns:
+        (...) mm.
+    """
+    predicted, true = _check_pair(predicted, true, (3,))
+    return np.linalg.norm(align_similarity(predicted, true) - true, axis=-1).mean(-1) * MILLIMETRES_PER_METRE
+
+
+def mpvpe(
+    predicted: np.ndarray,  # (..., V, 3)
+    true: np.ndarray,  # (..., V, 3)
+    root_weights: np.ndarray,  # (V,)
+) -> np.ndarray:
+    """Mean per-vertex position error with the root joints put together, in mm.
+
+    A scaled-orthographic prediction has pixels and no metres. The declared scale rule: after both root joints are moved
+    to the origin the prediction is multiplied by the least-squares scale onto the truth, ``<p, t> / <p, p>`` (not below
+    0). Orientation and shape are not aligned.
+
+    Args:
+        predicted: predicted vertices in any unit, axes x right, y down, z away from the camera.
+        true: true vertices in metres, same axes.
+        root_weights: the root joint as a weighted sum of the vertices (the template's
+            ``joint_regressor[root_joint]``).
+
+    Returns:
+        (...) mm.
+    """
+    predicted, true = _check_pair(predicted, true, (3,))
+    root_weights = np.asarray(root_weights, np.float64)
+    if root_weights.shape != (true.shape[-2],):
+        raise ValueError(f'root_weights must be ({true.shape[-2]},), got {root_weights.shape}')
+    predicted = predicted - (root_weights @ predicted)[..., None, :]
+    true = true - (root_weights @ true)[..., None, :]
+    norm = (predicted ** 2).sum((-1, -2))
+    product = np.maximum((predicted * true).sum((-1, -2)), 0.0)
+    scale = np.divide(product, norm, out=np.zeros_like(norm), where=norm > 0)
+    return np.linalg.norm(scale[..., None, None] * predicted - true, axis=-1).mean(-1) * MILLIMETRES_PER_METRE
+
+
+def visibility_classes(
+    vertices: np.ndarray,  # (..., V, 2 or 3)
+    visibility: np.ndarray,  # (..., V)
+    width: int,
+    height: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Tell which vertices a visibility score has to tell apart: those seen, and those outside the image.
+
+    Vertices inside the image that something hides belong to neither.
+
+    Args:
+        vertices: true x, y in image px.
+        visibility: true visibility, non-zero for a vertex that is in the image and that nothing hides.
+        width: width of the image in px.
+        height: height of the image in px.
+
+    Returns:
+        positive (..., V) and negative (..., V), bool.
+    """
+    vertices, visibility = np.asarray(vertices), np.asarray(visibility)
+    if vertices.shape[:-1] != visibility.shape:
+        raise ValueError(f'visibility must be {vertices.shape[:-1]} for vertices {vertices.shape}, got {visibility.shape}')
+    x, y = vertices[..., 0], vertices[..., 1]
+    outside = (x < -0.5) | (x >= width - 0.5) | (y < -0.5) | (y >= height - 0.5)
+    return (visibility > 0) & ~outside, outside
+
+
+def visibility_auc(
+    scores: np.ndarray,  # (N,)
+    positive: np.ndarray,  # (N,)
+    negative: np.ndarray,  # (N,)
+) -> float:
+    """Area under the ROC curve of visibility scores: how probably a positive scores above a negative.
+
+    The rank statistic of Mann and Whitney; ties count one half.
+
+    Args:
+        scores: predicted visibilities, any monotone scale.
+        positive: which entries should score high.
+        negative: which entries should score low; the others are ignored.
+
+    Returns:
+        a number in [0, 1]; NaN without a positive or without a negative.
+    """
+    scores, positive, negative = np.ravel(scores), np.ravel(positive).astype(bool), np.ravel(negative).astype(bool)
+    if not len(scores) == len(positive) == len(negative):
+        raise ValueError(f'scores, positive and negative must have one length, got {len(scores)}, {len(positive)} and '
+                         f'{len(negative)}')
+    if (positive & negative).any():
+        raise ValueError(f'{int((positive & negative).sum())} entries are both positive and negative')
+    high, low = scores[positive], np.sort(scores[negative])
+    if not len(high) or not len(low):
+        return float('nan')
+    below = np.searchsorted(low, high, side='left')
+    not_above = np.searchsorted(low, high, side='right')
+    return float((below + not_above).mean() / (2.0 * len(low)))
+
+
+def _percent(distance: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Return 100 * distance / size, NaN where there is no size."""
+    distance, size = np.asarray(distance, np.float64), np.asarray(size, np.float64)
+    return np.divide(100.0 * distance, size, out=np.full(np.shape(distance), np.nan), where=size > 0)
+
+
+def _check_pair(predicted: np.ndarray, true: np.ndarray, dimensions: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Return both as float64 if they are sets of as many points, (..., V, D), with D among ``dimensions``."""
+    predicted, true = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
+    wrong = [a for a in (predicted, true) if a.ndim < 2 or a.shape[-2] == 0 or a.shape[-1] not in dimensions]
+    if wrong or predicted.shape[:-1] != true.shape[:-1]:
+        raise ValueError(f'expected two arrays (..., V, {" or ".join(map(str, dimensions))}) of one shape, got '
+                         f'{predicted.shape} and {true.shape}')
+    return predicted, true
