@@ -1,0 +1,175 @@
+"""Build a template from a body model: parts, charts, low-poly mesh, upsampler, regressors, geodesics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from ..bodies import BodyModel
+from .decimation import DecimationSettings, SymmetricDecimator
+from .geodesics import geodesic_distances
+from .mesh_topology import face_permutation, mirror_permutation
+from .parameterization import parameterize_parts
+from .projection import TriangleFinder
+from .regression import fit_sparse_regressor, nearest_support
+from .segmentation import segment_surface
+from .template import BodySurface, MeshTemplate
+
+#: Body segment of a joint of MakeHuman's rig, by the beginning of its name; all others belong to the torso.
+_SEGMENT_PREFIXES = (
+    ('toe', 'foot'), ('foot', 'foot'), ('lowerleg', 'lower_leg'), ('upperleg', 'upper_leg'), ('finger', 'hand'),
+    ('metacarpal', 'hand'), ('wrist', 'hand'), ('lowerarm', 'lower_arm'), ('upperarm', 'upper_arm'), ('neck02', 'head'),
+    ('neck03', 'head'), ('head', 'head'), ('eye', 'head'))
+
+#: Joints that the template regresses: the root first, then what mesh metrics and losses use.
+REGRESSED_JOINTS = (
+    'root', 'upperleg01.L', 'upperleg01.R', 'lowerleg01.L', 'lowerleg01.R', 'foot.L', 'foot.R', 'spine03', 'spine01',
+    'neck01', 'head', 'upperarm01.L', 'upperarm01.R', 'lowerarm01.L', 'lowerarm01.R', 'wrist.L', 'wrist.R')
+
+
+@dataclass
+class TemplateSettings:
+    """How a template is built.
+
+    Attributes:
+        decimation: Which vertices stay; see :class:`DecimationSettings`.
+        num_poses: Posed bodies on which upsampler and regressors are fitted.
+        decimation_poses: Posed bodies, beside the rest pose, on which the decimation measures its error.
+        upsampler_support: Template vertices that determine a body vertex.
+        regressor_support: Template vertices that determine a joint or keypoint.
+        ridge: Pull of the upsampler towards rest-pose barycentrics, square metres.
+        seed: Seed of the poses and shapes.
+    """
+    decimation: DecimationSettings = field(default_factory=DecimationSettings)
+    num_poses: int = 400
+    decimation_poses: int = 12
+    upsampler_support: int = 8
+    regressor_support: int = 24
+    ridge: float = 1e-6
+    seed: int = 0
+
+
+def segment_of_joint(name: str) -> str:
+    """Body segment ('torso', 'left_hand', ...) to which the skin of a joint of MakeHuman's rig belongs."""
+    stem, _, side = name.partition('.')
+    side = {'L': 'left_', 'R': 'right_'}.get(side, '')
+    for prefix, segment in _SEGMENT_PREFIXES:
+        if stem.startswith(prefix):
+            return segment if segment == 'head' else side + segment
+    return 'torso'
+
+
+def chart_surface(body: BodyModel) -> tuple[BodySurface, np.ndarray]:
+    """Cut a body's surface into the 24 parts and flatten them; returns the surface and its mirror permutation (N,)."""
+    vertices = np.asarray(body.vertices, float)
+    symmetry = mirror_permutation(vertices, body.faces, tolerance=1e-3)
+    parts = segment_surface(vertices, body.faces, csr_matrix(body.skin.dense(len(body.joint_names))), body.joint_names,
+                            segment_of_joint, symmetry)
+    uv = parameterize_parts(vertices, body.faces, parts, symmetry, face_permutation(body.faces, symmetry))
+    surface = BodySurface(vertices.astype(np.float32), body.faces, parts, uv.astype(np.float32))
+    return surface, symmetry
+
+
+def random_bodies(body: BodyModel, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Shape and pose a body at random: vertices (B, N, 3), joints (B, J, 3), keypoints (B, 17, 3), metres."""
+    from ..bodies.motion import sample_pose
+    rng = np.random.default_rng(seed)
+    shapes = np.stack([body.sample_shape(rng) for _ in range(count)])
+    posed = body.pose(shapes, np.stack([sample_pose(body, rng) for _ in range(count)]))
+    return posed.vertices, posed.joints, posed.keypoints
+
+
+def build_template(body: BodyModel, name: str | None = None, settings: TemplateSettings | None = None) -> MeshTemplate:
+    """Build a template on a body's vertices.
+
+    Args:
+        body: The body model; its rest surface is closed, manifold and left-right symmetric.
+        name: Name of the template, by default the body's.
+        settings: See :class:`TemplateSettings`.
+
+    Returns:
+        The template.
+
+    Raises:
+        ValueError: If the surface is not symmetric or its parts are no disks.
+    """
+    settings = settings or TemplateSettings()
+    surface, body_symmetry = chart_surface(body)
+    vertices, joints, keypoints = random_bodies(body, settings.num_poses, settings.seed)
+    poses = np.concatenate([surface.vertices[None], vertices[:settings.decimation_poses]])
+    kept, faces, face_parts = SymmetricDecimator(
+        poses, surface.faces, surface.face_parts, body_symmetry, settings.decimation).run()
+    index = np.full(len(body_symmetry), -1)
+    index[kept] = np.arange(len(kept))
+
+    from_kept = geodesic_distances(surface.vertices.astype(float), surface.faces, kept)
+    upsampler_ids, upsampler_weights = fit_upsampler(surface, kept, faces, face_parts, vertices, from_kept, settings)
+    chosen = [body.joint_names.index(joint) for joint in REGRESSED_JOINTS]
+    low_poly = vertices[:, kept].astype(float)
+    return MeshTemplate(
+        name=name or body.name, body=body.name, vertices=surface.vertices[kept], faces=faces, face_parts=face_parts,
+        source_vertex_ids=kept, symmetry=index[body_symmetry[kept]], upsampler_ids=upsampler_ids,
+        upsampler_weights=upsampler_weights, joint_names=REGRESSED_JOINTS,
+        joint_regressor=fit_point_regressor(low_poly, joints[:, chosen], settings.regressor_support),
+        keypoint_names=tuple(body.keypoint_names),
+        keypoint_regressor=fit_point_regressor(low_poly, keypoints, settings.regressor_support),
+        geodesics=from_kept[:, kept], surface=surface)
+
+
+def fit_upsampler(surface: BodySurface, kept: np.ndarray, faces: np.ndarray, face_parts: np.ndarray, vertices: np.ndarray,
+                  distances: np.ndarray, settings: TemplateSettings) -> tuple[np.ndarray, np.ndarray]:
+    """Fit the sparse upsampler on posed bodies, pulled towards rest-pose barycentrics.
+
+    Args:
+        surface: Full-resolution surface.
+        kept: (V,) template vertices among its vertices.
+        faces, face_parts: The low-poly mesh.
+        vertices: (B, N, 3) posed bodies.
+        distances: (V, N) geodesic distances.
+        settings: See :class:`TemplateSettings`.
+
+    Returns:
+        ids (N, K) and weights (N, K).
+    """
+    corner_ids, barycentrics = rest_barycentrics(surface, kept, faces, face_parts)
+    support = nearest_support(distances.T, corner_ids, settings.upsampler_support)
+    prior = np.zeros(support.shape)
+    for column in range(3):
+        prior[support == corner_ids[:, column:column + 1]] = barycentrics[:, column]
+    weights = fit_sparse_regressor(vertices[:, kept].astype(float), vertices.astype(float), support, prior, settings.ridge)
+    weights[kept] = 0
+    weights[kept, np.argmax(support[kept] == np.arange(len(kept))[:, None], axis=1)] = 1  # template vertices are exact
+    return support, weights
+
+
+def rest_barycentrics(surface: BodySurface, kept: np.ndarray, faces: np.ndarray,
+                      face_parts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Low-poly triangle (N, 3) and barycentrics (N, 3) nearest to each body vertex in the rest pose, within its part."""
+    part = np.zeros(len(surface.vertices), int)
+    part[surface.faces] = surface.face_parts[:, None]
+    low_poly = surface.vertices[kept]
+    triangles, barycentrics, _ = TriangleFinder(low_poly[faces], face_parts)(surface.vertices, part)
+    return faces[triangles], barycentrics
+
+
+def fit_point_regressor(sources: np.ndarray, targets: np.ndarray, support: int) -> np.ndarray:
+    """Fit joints or keypoints as affine combinations of the template vertices that keep their distance to them best.
+
+    Args:
+        sources: (B, V, 3) template vertices on posed bodies.
+        targets: (B, J, 3) joints or keypoints on them.
+        support: Template vertices that determine a point.
+
+    Returns:
+        (J, V) weights, rows summing to 1.
+    """
+    distances = np.linalg.norm(targets[:, :, None] - sources[:, None], axis=3)  # (B, J, V)
+    score = distances.mean(axis=0) + 4 * distances.std(axis=0)
+    nearest = np.argsort(score, axis=1)[:, :support]
+    prior = np.full(nearest.shape, 1 / support)
+    weights = fit_sparse_regressor(sources, targets.astype(float), nearest, prior, strength=1e-6)
+    regressor = np.zeros(score.shape)
+    np.put_along_axis(regressor, nearest, weights, axis=1)
+    return regressor

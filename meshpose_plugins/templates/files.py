@@ -1,0 +1,112 @@
+"""Template files: one .npz per template, arrays only."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tempfile
+import zipfile
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from .template import BodySurface, MeshTemplate
+
+FORMAT_VERSION = 1
+_ASSETS = Path(__file__).parent / 'assets'
+
+#: Types in the file; distances fit half precision (1 mm at 2 m), ids 16 bits where they can.
+_STORED_TYPES = {'geodesics': np.float16, 'face_parts': np.uint8, 'surface.face_parts': np.uint8}
+
+
+def builtin_templates() -> list[str]:
+    """Names of the templates that the package ships."""
+    return sorted(path.stem for path in _ASSETS.glob('*.npz'))
+
+
+def load_template(name: str | os.PathLike) -> MeshTemplate:
+    """Load a built-in template by name or a template file by path; loaded once per process.
+
+    Args:
+        name: A built-in name such as ``'anny'``, or the path of a .npz file made by ``tools/build_template.py``.
+
+    Returns:
+        The template, with read-only arrays.
+
+    Raises:
+        FileNotFoundError: If there is neither a built-in template nor a file of that name.
+        ValueError: If the file is no template, or of another format version.
+    """
+    if isinstance(name, str) and name in builtin_templates():
+        return _read(_ASSETS / f'{name}.npz')
+    path = Path(name)
+    if not path.is_file():
+        raise FileNotFoundError(f"no template '{name}': neither a built-in one ({', '.join(builtin_templates())}) nor a file; "
+                                'tools/build_template.py makes template files')
+    return _read(path.resolve())
+
+
+def save_template(template: MeshTemplate, path: str | os.PathLike) -> None:
+    """Write a template file under a temporary name and rename it."""
+    path = Path(path)
+    arrays = {'format_version': np.array(FORMAT_VERSION)}
+    for name, value in _flatten(template).items():
+        value = np.asarray(value)
+        if name in _STORED_TYPES:
+            value = value.astype(_STORED_TYPES[name])
+        elif np.issubdtype(value.dtype, np.integer):
+            value = value.astype(np.uint16 if value.size == 0 or value.max() < 2**16 else np.int32)
+        elif np.issubdtype(value.dtype, np.floating):
+            value = value.astype(np.float32)
+        arrays[name] = value
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix='.npz')
+    try:
+        with os.fdopen(handle, 'wb') as file:
+            np.savez_compressed(file, **arrays)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _flatten(template: MeshTemplate) -> dict[str, object]:
+    values = {name: getattr(template, name) for name in _fields(MeshTemplate) if name != 'surface'}
+    values.update({f'surface.{name}': getattr(template.surface, name) for name in _fields(BodySurface)})
+    return values
+
+
+def _fields(cls: type) -> list[str]:
+    return [field.name for field in dataclasses.fields(cls) if not field.name.startswith('_')]
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path) -> MeshTemplate:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f'{path} is no template file: {error}') from error
+    version = int(arrays.get('format_version', 0))
+    if version != FORMAT_VERSION:
+        raise ValueError(f'{path}: format_version is {version}, this library reads {FORMAT_VERSION}; '
+                         'rebuild the file with tools/build_template.py')
+    wanted = [name for name in _fields(MeshTemplate) if name != 'surface']
+    wanted += [f'surface.{name}' for name in _fields(BodySurface)]
+    missing = [name for name in wanted if name not in arrays]
+    if missing:
+        raise ValueError(f"{path} is no template file: it lacks {', '.join(missing)}")
+    values = {name: _restore(arrays[name]) for name in wanted}
+    surface = BodySurface(**{name: values.pop(f'surface.{name}') for name in _fields(BodySurface)})
+    return MeshTemplate(surface=surface, **values)
+
+
+def _restore(value: np.ndarray):
+    """Arrays in the types that the dataclasses promise; names as strings."""
+    if value.dtype.kind == 'U':
+        return value.item() if value.ndim == 0 else tuple(value.tolist())
+    value = value.astype(np.float32 if value.dtype.kind == 'f' else np.int64)
+    value.setflags(write=False)
+    return value

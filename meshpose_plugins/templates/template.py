@@ -1,0 +1,255 @@
+"""The low-poly body surface that a MeshPose network predicts, and everything that depends on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from .mesh_topology import unique_edges
+from .parts import MIRROR_PARTS, NUM_PARTS
+from .projection import TriangleFinder
+
+Array = TypeVar('Array', np.ndarray, Any)  # a NumPy array or a torch tensor
+
+
+@dataclass(frozen=True)
+class BodySurface:
+    """A full-resolution body surface with its DensePose charts.
+
+    Attributes:
+        vertices: (N, 3) rest positions, metres, float32.
+        faces: (M, 3) vertex ids, int64.
+        face_parts: (M,) DensePose part 1 to 24 of each face.
+        face_uv: (M, 3, 2) chart coordinates U, V in [0, 1] of each face's corners, float32.
+    """
+    vertices: np.ndarray
+    faces: np.ndarray
+    face_parts: np.ndarray
+    face_uv: np.ndarray
+
+    @cached_property
+    def _chart_finder(self) -> TriangleFinder:
+        return TriangleFinder(self.face_uv, self.face_parts)
+
+    @cached_property
+    def _point_finder(self) -> TriangleFinder:
+        return TriangleFinder(self.vertices[self.faces], self.face_parts)
+
+    def points(self, faces: np.ndarray, barycentrics: np.ndarray) -> np.ndarray:
+        """Rest positions (P, 3) in metres of surface points given as face ids (P,) and barycentrics (P, 3)."""
+        return np.einsum('pk,pkd->pd', barycentrics, self.vertices[self.faces[faces]])
+
+    def locate_iuv(self, i: np.ndarray, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Find the surface points of chart coordinates; (U, V) beside the chart go to its nearest point.
+
+        Args:
+            i, u, v: (P,) part 1 to 24 and chart coordinates in [0, 1].
+
+        Returns:
+            face ids (P,) and barycentrics (P, 3).
+
+        Raises:
+            ValueError: If a part is not in 1..24 or a coordinate not in [0, 1].
+        """
+        i, uv = np.asarray(i), np.stack([np.asarray(u, float), np.asarray(v, float)], axis=-1)
+        _check_iuv(i, uv)
+        faces, barycentrics, _ = self._chart_finder(uv, i.astype(int))
+        return faces, barycentrics
+
+    def nearest(self, points: np.ndarray, parts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Find the surface points of given parts (P,) that are nearest to rest positions (P, 3): face ids, barycentrics."""
+        faces, barycentrics, _ = self._point_finder(points, parts)
+        return faces, barycentrics
+
+    def iuv(self, faces: np.ndarray, barycentrics: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Chart coordinates I, U, V (P,) of surface points given as face ids (P,) and barycentrics (P, 3)."""
+        uv = np.einsum('pk,pkd->pd', barycentrics, self.face_uv[faces])
+        return self.face_parts[faces], uv[:, 0], uv[:, 1]
+
+
+@dataclass(frozen=True)
+class MeshTemplate:
+    """A low-poly mesh on the vertices of a body: the meaning of a network's V output channels.
+
+    Every vertex is a vertex of the body, so that ground truth is ``full_vertices[source_vertex_ids]``, and every face lies
+    in one DensePose part. Loaded by :func:`meshpose_plugins.templates.load_template`.
+
+    Attributes:
+        name: Name of the template; data sets, checkpoints and predictions carry it.
+        body: Name of the body model to whose surface it belongs.
+        vertices: (V, 3) rest positions, metres.
+        faces: (F, 3) vertex ids, counter-clockwise seen from outside.
+        face_parts: (F,) DensePose part 1 to 24 of each face.
+        source_vertex_ids: (V,) vertex of the body that each vertex is.
+        symmetry: (V,) left-right mirror partner, an involution that maps faces to faces.
+        upsampler_ids, upsampler_weights: (N, K) each body vertex as an affine combination of K template vertices.
+        joint_names, joint_regressor: (J, V) joints as affine combinations of the vertices; the first is the root.
+        keypoint_names, keypoint_regressor: (17, V) COCO keypoints likewise.
+        geodesics: (V, V) distances along the full body's surface, metres.
+        surface: The full-resolution surface and its charts.
+    """
+    name: str
+    body: str
+    vertices: np.ndarray
+    faces: np.ndarray
+    face_parts: np.ndarray
+    source_vertex_ids: np.ndarray
+    symmetry: np.ndarray
+    upsampler_ids: np.ndarray
+    upsampler_weights: np.ndarray
+    joint_names: tuple[str, ...]
+    joint_regressor: np.ndarray
+    keypoint_names: tuple[str, ...]
+    keypoint_regressor: np.ndarray
+    geodesics: np.ndarray
+    surface: BodySurface
+    _on_device: dict = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def num_vertices(self) -> int:
+        """V, the number of vertices."""
+        return len(self.vertices)
+
+    @property
+    def root_joint(self) -> int:
+        """Index of the joint to which depths are relative."""
+        return 0
+
+    @cached_property
+    def edges(self) -> np.ndarray:
+        """(E, 2) vertex ids of the edges, each once."""
+        return unique_edges(self.faces)
+
+    def upsample(self, xyz: Array) -> Array:
+        """Interpolate the full body surface from low-poly vertices.
+
+        Args:
+            xyz: (..., V, D) positions in any frame, a NumPy array or a torch tensor.
+
+        Returns:
+            (..., N, D) positions of the body's vertices, of the same kind.
+        """
+        self._check_vertices(xyz)
+        return self._apply('upsampler', self._upsampler_matrix, xyz)
+
+    def joints(self, xyz: Array) -> Array:
+        """Regress the joints (..., J, D) from vertices (..., V, D), NumPy or torch."""
+        self._check_vertices(xyz)
+        return self._apply('joints', lambda: self.joint_regressor, xyz)
+
+    def keypoints(self, xyz: Array) -> Array:
+        """Regress the COCO keypoints (..., 17, D) from vertices (..., V, D), NumPy or torch."""
+        self._check_vertices(xyz)
+        return self._apply('keypoints', lambda: self.keypoint_regressor, xyz)
+
+    def mirror(self, xyz: Array, width: float | None = None) -> Array:
+        """Swap left and right vertices; with an image width also map x to ``width - 1 - x``.
+
+        Args:
+            xyz: (..., V, D) positions, D = 2 or 3, x first.
+            width: Width of the image in pixels.
+
+        Returns:
+            (..., V, D) positions of the person in the mirrored image.
+        """
+        self._check_vertices(xyz)
+        mirrored = xyz[..., self.symmetry, :]
+        if width is not None:
+            if isinstance(mirrored, np.ndarray):
+                mirrored = mirrored.copy()
+                mirrored[..., 0] = width - 1 - mirrored[..., 0]
+            else:
+                mirrored = mirrored.clone()
+                mirrored[..., 0] = width - 1 - mirrored[..., 0]
+        return mirrored
+
+    def locate_iuv(self, i: np.ndarray, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Find the low-poly surface points of DensePose chart coordinates.
+
+        The chart gives a point of the full surface; the low-poly face nearest to it in the rest pose, among those of the
+        same part, takes its place.
+
+        Args:
+            i, u, v: (P,) part 1 to 24 and chart coordinates in [0, 1].
+
+        Returns:
+            vertex ids (P, 3) of the low-poly triangles and barycentrics (P, 3), at least 0 and summing to 1.
+
+        Raises:
+            ValueError: If a part is not in 1..24 or a coordinate not in [0, 1].
+        """
+        full_faces, full_barycentrics = self.surface.locate_iuv(i, u, v)
+        faces, barycentrics = self.locate(full_faces, full_barycentrics)
+        return self.faces[faces], barycentrics
+
+    def locate(self, full_faces: np.ndarray, full_barycentrics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Map points of the full surface (face ids (P,), barycentrics (P, 3)) to low-poly face ids and barycentrics."""
+        points = self.surface.points(full_faces, full_barycentrics)
+        faces, barycentrics, _ = self._face_finder(points, self.surface.face_parts[full_faces])
+        return faces, barycentrics
+
+    def iuv(self, face: np.ndarray, barycentric: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Give the DensePose chart coordinates of low-poly surface points.
+
+        Args:
+            face: (P,) low-poly face ids.
+            barycentric: (P, 3) barycentrics.
+
+        Returns:
+            I (P,), U (P,), V (P,) of the nearest point of the same part on the full surface.
+        """
+        face = np.asarray(face)
+        points = np.einsum('pk,pkd->pd', np.asarray(barycentric, float), self.vertices[self.faces[face]])
+        return self.surface.iuv(*self.surface.nearest(points, self.face_parts[face]))
+
+    def flip_iuv(self, i: np.ndarray, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Chart coordinates (P,) of the mirrored surface points: a swap of charts, in the torso U becomes 1 - U."""
+        i, u = np.asarray(i), np.asarray(u)
+        flipped = np.asarray(MIRROR_PARTS)[i.astype(int) - 1]
+        return flipped, np.where(flipped == i, 1 - u, u), np.asarray(v)
+
+    @cached_property
+    def _face_finder(self) -> TriangleFinder:
+        return TriangleFinder(self.vertices[self.faces], self.face_parts)
+
+    def _upsampler_matrix(self) -> csr_matrix:
+        count, support = self.upsampler_ids.shape
+        starts = np.arange(0, count * support + 1, support)
+        return csr_matrix((self.upsampler_weights.ravel(), self.upsampler_ids.ravel(), starts),
+                          shape=(count, self.num_vertices))
+
+    def _apply(self, name: str, matrix, xyz: Array) -> Array:
+        """Multiply (..., V, D) positions by an (M, V) matrix that is made once per device and dtype."""
+        if isinstance(xyz, np.ndarray):
+            if name not in self._on_device:
+                self._on_device[name] = matrix()
+            flat = np.moveaxis(xyz, -2, 0).reshape(self.num_vertices, -1)
+            result = np.asarray(self._on_device[name] @ flat, dtype=np.result_type(xyz.dtype, np.float32))
+            return np.moveaxis(result.reshape((-1,) + xyz.shape[:-2] + xyz.shape[-1:]), 0, -2)
+        import torch
+        key = (name, xyz.device, xyz.dtype)
+        if key not in self._on_device:
+            dense = matrix()
+            dense = dense.toarray() if isinstance(dense, csr_matrix) else dense
+            self._on_device[key] = torch.as_tensor(dense, dtype=xyz.dtype, device=xyz.device)
+        return self._on_device[key] @ xyz
+
+    def _check_vertices(self, xyz: Array) -> None:
+        if xyz.ndim < 2 or xyz.shape[-2] != self.num_vertices:
+            raise ValueError(f"template '{self.name}' has {self.num_vertices} vertices: expected an array of shape "
+                             f'(..., {self.num_vertices}, D), got {tuple(xyz.shape)}')
+
+
+def _check_iuv(i: np.ndarray, uv: np.ndarray) -> None:
+    if i.shape != uv.shape[:-1] or i.ndim != 1:
+        raise ValueError(f'I, U and V must be arrays of one shape (P,), got {i.shape} and {uv.shape[:-1]}')
+    wrong = np.flatnonzero(~((i >= 1) & (i <= NUM_PARTS)))
+    if len(wrong):
+        raise ValueError(f'I must be a part 1 to {NUM_PARTS}, got {i[wrong[0]]} at point {wrong[0]}')
+    wrong = np.flatnonzero(~((uv >= 0) & (uv <= 1)).all(axis=-1))
+    if len(wrong):
+        raise ValueError(f'U and V must lie in [0, 1], got {tuple(uv[wrong[0]])} at point {wrong[0]}')
