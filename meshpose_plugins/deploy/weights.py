@@ -80,7 +80,7 @@ def save_weights(path: str | Path, state_dict: dict[str, Tensor], metadata: Weig
         raise ValueError(f'weights file: expected a name ending with .safetensors, got {path.name!r}')
     tensors = {name: _stored(name, tensor, half) for name, tensor in state_dict.items()}
     header = dict(format=FORMAT, version=str(VERSION), template=metadata.template,
-                  num_vertices=str(metadata.num_vertices), config=metadata.config,
+                  num_vertices=str(metadata.num_vertices), cfg=metadata.config,
                   figures=json.dumps(metadata.figures), notes=json.dumps(metadata.notes))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + '.tmp')
@@ -130,7 +130,7 @@ def read_metadata(path: str | Path) -> WeightsMetadata:
         raise ValueError(f'{path}: metadata field version: this library reads {VERSION}, got {header.get("version")!r}')
     try:
         return WeightsMetadata(template=header['template'], num_vertices=int(header['num_vertices']),
-                               config=header['config'], figures=json.loads(header['figures']),
+                               config=header['cfg'], figures=json.loads(header['figures']),
                                notes=json.loads(header['notes']))
     except (KeyError, ValueError) as error:
         raise ValueError(f'{path}: metadata: {error!r}') from None
@@ -175,3 +175,31 @@ def checkpoint_weights(checkpoint: dict, source: str) -> dict[str, Tensor]:
     if not isinstance(weights, dict) or not weights:
         raise ValueError(f'{source}: field state_dict: expected the weights by name, got {type(weights).__name__}')
     return {name.removeprefix('module.'): tensor for name, tensor in weights.items()}
+
+
+def load_strictly(model: torch.nn.Module, state_dict: dict[str, Tensor], source: str | Path) -> None:
+    """Load weights that must fit a network completely.
+
+    Args:
+        model: the network.
+        state_dict: name -> tensor.
+        source: the file, for messages.
+
+    Raises:
+        ValueError: naming the file and the first tensors that are missing, unknown or of another shape.
+    """
+    own = model.state_dict()
+    state_dict = {name.removeprefix('module.'): tensor for name, tensor in state_dict.items()}
+    problems = [f'{name} is missing' for name in own if name not in state_dict and 'num_batches_tracked' not in name]
+    problems += [f'{name} is not in the model' for name in state_dict if name not in own]
+    problems += [f'{name} is {tuple(state_dict[name].shape)}, the config makes it {tuple(own[name].shape)}'
+                 for name in own if name in state_dict and own[name].shape != state_dict[name].shape]
+    try:
+        model.load_state_dict(state_dict, strict=False)
+    except ValueError as error:  # the model's own check, e.g. of the template
+        raise ValueError(f'{source}: {error}') from None
+    except RuntimeError:  # shapes, said better by the list of problems
+        pass
+    if problems:
+        raise ValueError(f'{source} does not fit the config: ' + '; '.join(problems[:4])
+                         + (f' (and {len(problems) - 4} more)' if len(problems) > 4 else ''))

@@ -1,0 +1,1 @@
+"""detectron2: its detectors as person detectors for the demo."""
