@@ -46,7 +46,7 @@ def overlay_mesh(
         raise ValueError(f"alpha must lie in [0, 1], got {alpha}")
     xyz = as_vertices(xyz)
     faces = as_faces(faces, len(xyz))
-    window = _window(xyz, *image.shape[:2])
+    window = mesh_window(xyz, *image.shape[:2])
     result = image.copy()
     if window is None:
         return result
@@ -103,8 +103,8 @@ def check_image(image: np.ndarray) -> np.ndarray:
     return image
 
 
-def _window(xyz: np.ndarray, height: int, width: int) -> tuple[int, int, int, int] | None:
-    """Pixels (left, top, right, bottom), ends excluded, that the mesh can touch; None if there are none."""
+def mesh_window(xyz: np.ndarray, height: int, width: int) -> tuple[int, int, int, int] | None:
+    """Pixels (left, top, right, bottom), ends excluded, that vertices (N, 3) and their faces can touch; None if there are none."""
     finite = xyz[np.isfinite(xyz).all(axis=1)]
     if not len(finite):
         return None

@@ -1,0 +1,22 @@
+"""Pictures, mesh files and the one-file viewer: what people look at."""
+
+from .atlas import atlas_uv
+from .export import save_person
+from .frames import meters_per_pixel, to_y_up
+from .mesh_files import write_glb, write_obj, write_ply
+from .panels import draw_boxes, draw_panels, overlay_people
+from .viewer import write_viewer
+
+__all__ = [
+    "atlas_uv",
+    "draw_boxes",
+    "draw_panels",
+    "meters_per_pixel",
+    "overlay_people",
+    "save_person",
+    "to_y_up",
+    "write_glb",
+    "write_obj",
+    "write_ply",
+    "write_viewer",
+]
