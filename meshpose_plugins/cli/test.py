@@ -1,0 +1,67 @@
+"""`meshpose test`: measure a checkpoint; the flags are those of MMPose's tools/test.py."""
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import List, Optional
+
+
+def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
+    """Read the command line."""
+    from mmengine.config import DictAction
+    parser = argparse.ArgumentParser(prog="test", description="Measure a MeshPose model")
+    parser.add_argument("config", help="config file")
+    parser.add_argument("checkpoint", help=".pth or .safetensors file, or meshpose://anny-lite")
+    parser.add_argument("--work-dir", help="where logs go (default: work_dirs/<name of the config>)")
+    parser.add_argument("--out", help="also write the metrics to this .json file")
+    parser.add_argument("--dump", help="also write the predictions to this .npz or .json file (never pickle)")
+    parser.add_argument("--show-dir", help="directory for pictures of the predictions")
+    parser.add_argument("--show", action="store_true", help="show them in a window")
+    parser.add_argument("--interval", type=int, default=1, help="every so many samples")
+    parser.add_argument("--wait-time", type=float, default=1, help="seconds that a window stays")
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction,
+                        help="changes of the config: key=value, nested keys with dots")
+    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none",
+                        help="several processes, started by torchrun")
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0)
+    return parser.parse_args(argv)
+
+
+def merged_config(args: argparse.Namespace):
+    """The config with the command line applied; --cfg-options last."""
+    from meshpose_plugins.integrations.mmpose import commands
+    for name, suffixes in (("out", (".json",)), ("dump", (".npz", ".json"))):
+        value = getattr(args, name)
+        if value is not None and Path(value).suffix not in suffixes:
+            raise ValueError(f"--{name} {value}: the name must end with {' or '.join(suffixes)}")
+    config = commands.load_config(args.config)
+    commands.set_work_dir(config, args.config, args.work_dir)
+    commands.set_visualization(config, args.show, args.show_dir, args.interval, args.wait_time)
+    config.load_from = args.checkpoint
+    if args.dump is not None:
+        commands.dump_predictions(config, args.dump)
+    if args.cfg_options is not None:
+        config.merge_from_dict(args.cfg_options)
+    commands.set_launcher(config, args.launcher, args.local_rank)
+    return config
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    """Test; returns the exit code."""
+    from meshpose_plugins.integrations import mmpose  # noqa: F401  registers all parts
+    from mmengine.dist import is_main_process
+    from mmengine.runner import Runner
+    args = parse_args(argv)
+    try:
+        config = merged_config(args)
+    except (ValueError, FileNotFoundError) as error:
+        raise SystemExit(f"test: {error}") from None
+    metrics = Runner.from_cfg(config).test()
+    if args.out and is_main_process():
+        path = Path(args.out)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(path.name + ".tmp")
+        temporary.write_text(json.dumps({name: float(value) for name, value in metrics.items()}, indent=2) + "\n")
+        temporary.replace(path)
+    return 0

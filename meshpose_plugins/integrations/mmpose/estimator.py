@@ -1,0 +1,66 @@
+"""MMPose estimator that also brings the vertices back to the image."""
+from __future__ import annotations
+
+from typing import Tuple
+
+import numpy as np
+import torch
+from mmpose.models.pose_estimators import TopdownPoseEstimator
+from mmpose.registry import MODELS
+from torch import Tensor
+
+
+@MODELS.register_module()
+class MeshPoseEstimator(TopdownPoseEstimator):
+    """MMPose's top-down estimator whose predictions also hold vertices in image px.
+
+    ``forward(inputs, None, mode='tensor')`` returns the MeshPoseOutput of the head, in crop px.
+
+    Args:
+        channels_last: keep feature maps in channels-last memory order; on CPUs convolutions run faster so.
+        **kwargs: arguments of TopdownPoseEstimator.
+    """
+
+    def __init__(self, *args, channels_last: bool = False, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.channels_last = channels_last
+
+    def extract_feat(self, inputs: Tensor) -> Tuple[Tensor, ...]:
+        """Backbone and neck features of crops (B, 3, H, W)."""
+        if self.channels_last:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        return super().extract_feat(inputs)
+
+    def add_pred_to_datasample(self, batch_pred_instances: list, batch_pred_fields, batch_data_samples: list) -> list:
+        """Store predictions in the data samples, keypoints and vertices in image px.
+
+        Args:
+            batch_pred_instances: B InstanceData of MeshPoseHead.predict, crop px.
+            batch_pred_fields: passed on.
+            batch_data_samples: B data samples; ``pred_instances`` is set.
+
+        Returns:
+            the data samples.
+        """
+        for instances, sample in zip(batch_pred_instances, batch_data_samples):
+            instances.vertices = crop_to_image(instances.vertices, **{
+                name: sample.metainfo[name] for name in ("input_size", "input_center", "input_scale")})
+        return super().add_pred_to_datasample(batch_pred_instances, batch_pred_fields, batch_data_samples)
+
+
+def crop_to_image(xyz_crop: np.ndarray, input_size, input_center, input_scale) -> np.ndarray:
+    """Invert MMPose's top-down affine for vertices with depth.
+
+    Args:
+        xyz_crop: (..., 3) crop px, z relative to the root joint.
+        input_size: (W, H) of the crop, px.
+        input_center: (x, y) of the crop's centre in the image, px.
+        input_scale: (width, height) of the crop's area in the image, px.
+
+    Returns:
+        (..., 3) image px; z is scaled by the square root of the affine's determinant.
+    """
+    scale = np.asarray(input_scale, dtype=np.float64) / np.asarray(input_size, dtype=np.float64)
+    xy = xyz_crop[..., :2] * scale + np.asarray(input_center) - 0.5 * np.asarray(input_scale)
+    z = xyz_crop[..., 2:] * np.sqrt(abs(scale.prod()))
+    return np.concatenate([xy, z], -1).astype(xyz_crop.dtype)

@@ -1,0 +1,13 @@
+"""Registration of the framework-free network parts and losses in MMPose's registry."""
+from __future__ import annotations
+
+from mmpose.registry import MODELS
+
+from meshpose_plugins import losses, modeling
+
+PARTS = (modeling.VertexPoseBranch, modeling.RegressionBranch, modeling.VisibilityFusion, losses.BarycentricLoss,
+         losses.UVConsistencyLoss, losses.VisibilityLoss, losses.VertexLoss, losses.EdgeLengthLoss,
+         losses.VertexHeatmapLoss)
+
+for part in PARTS:
+    MODELS.register_module(module=part)

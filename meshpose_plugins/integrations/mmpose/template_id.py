@@ -1,0 +1,57 @@
+"""The template of a checkpoint: stored with its weights, compared when they are loaded."""
+from __future__ import annotations
+
+import hashlib
+from typing import Optional, Tuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from meshpose_plugins.templates import MeshTemplate
+
+NAME_BYTES = 48
+DIGEST_BYTES = 16
+
+
+def encode_template_id(template: MeshTemplate) -> Tensor:
+    """Name and digest of a template as bytes that fit into a state dict.
+
+    Args:
+        template: its name, faces, source vertices and symmetry count, not its rest shape.
+
+    Returns:
+        uint8, (64,): the name in UTF-8, padded with zeros to 48 bytes, and 16 bytes of SHA-256.
+    """
+    digest = hashlib.sha256()
+    for array in (template.faces, template.source_vertex_ids, template.symmetry):
+        digest.update(np.ascontiguousarray(array, dtype="<i8").tobytes())
+    name = template.name.encode()[:NAME_BYTES].ljust(NAME_BYTES, b"\0")
+    return torch.frombuffer(bytearray(name + digest.digest()[:DIGEST_BYTES]), dtype=torch.uint8)
+
+
+def decode_template_id(template_id: Tensor) -> Tuple[str, str]:
+    """Name and digest (hexadecimal) of what :func:`encode_template_id` returned."""
+    data = template_id.detach().cpu().to(torch.uint8).numpy().tobytes()
+    return data[:NAME_BYTES].rstrip(b"\0").decode(errors="replace"), data[NAME_BYTES:].hex()
+
+
+def check_template_id(template: MeshTemplate, stored: Optional[Tensor]) -> None:
+    """Raise ValueError if a checkpoint was trained with another template.
+
+    Args:
+        template: of the model.
+        stored: ``template_id`` of the checkpoint; None (a checkpoint without one) passes.
+    """
+    if stored is None:
+        return
+    name, digest = decode_template_id(stored)
+    own_name, own_digest = decode_template_id(encode_template_id(template))
+    if digest == own_digest:
+        return
+    if name == own_name:
+        raise ValueError(f"the checkpoint was trained with another build of the template '{name}' (digest {digest}) "
+                         f"than the installed one (digest {own_digest}): train again, or give the path of its .npz "
+                         "as model.head.template")
+    raise ValueError(f"wrong template for the checkpoint: it was trained with '{name}', the config says "
+                     f"model.head.template='{own_name}': set template='{name}' in the config or load another checkpoint")
