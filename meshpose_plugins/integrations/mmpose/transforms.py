@@ -153,7 +153,7 @@ class MeshPoseTransform(BaseTransform):
             return
         expected = before[..., :2] @ crop[:, :2].T + crop[:, 2]
         difference = np.nanmax(np.abs(expected - after[..., :2]), initial=0.0)
-        if difference > 0.01 * max(results['input_size']):
+        if difference > 0.1:
             raise ValueError(
                 f'MeshPoseTransform(use_udp={self.use_udp}) and the TopdownAffine before it move points {difference:.2f} px '
                 'apart: give both the same use_udp, and put nothing between them that moves the image')
