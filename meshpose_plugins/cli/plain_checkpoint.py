@@ -9,18 +9,23 @@ def main(argv: list[str] | None = None) -> int:
     """Rewrite one checkpoint; see ``integrations.mmpose.checkpoint_hook.rewrite_checkpoint``."""
     parser = argparse.ArgumentParser(
         prog='meshpose plain-checkpoint',
-        description='Rewrite a checkpoint of MMEngine as tensors, plain numbers and lists, which torch >= 2.6 loads. Reading '
-        'it runs whatever code its author put in: use it for files you trust.')
+        description='Rewrite a checkpoint of MMEngine as tensors, plain numbers and lists, which torch >= 2.6 '
+        'loads. Reading it runs whatever code its author put in: use it for files you trust.',
+    )
     parser.add_argument('source', help='checkpoint to read, for instance a published .pth')
     parser.add_argument('destination', help='checkpoint to write; may be the source')
     args = parser.parse_args(argv)
 
     from meshpose_plugins.integrations.mmpose.checkpoint_hook import rewrite_checkpoint
+
     try:
         objects = rewrite_checkpoint(args.source, args.destination)
     except (FileNotFoundError, ValueError) as error:
         parser.error(str(error))
     for item in objects:
         print(f'no plain form, kept as it is: {item}')
-    print(f'{args.destination}: ' + ('still refused by torch >= 2.6' if objects else 'loads with weights_only=True'))
+    print(
+        f'{args.destination}: '
+        + ('still refused by torch >= 2.6' if objects else 'loads with weights_only=True')
+    )
     return 1 if objects else 0

@@ -1,4 +1,4 @@
-"""Thin rooms at the edge: each translates data containers and configs of one framework, and registers our parts there.
+"""Thin rooms at the edge: each translates one framework's containers and configs, and registers our parts.
 
 Nothing is imported here, so that using one framework never needs the other one.
 """

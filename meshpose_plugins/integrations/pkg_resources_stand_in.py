@@ -1,8 +1,9 @@
 """The few names of ``pkg_resources`` that MMEngine and Detectron2 use, over the standard library.
 
-setuptools 82 removed ``pkg_resources``; MMEngine 0.10 (``get_installed_path``) and Detectron2 (``model_zoo``) still import
-it. ``provide()`` lets them find this file under that name, behind every real one.
+setuptools 82 removed ``pkg_resources``; MMEngine 0.10 (``get_installed_path``) and Detectron2 (``model_zoo``)
+still import it. ``provide()`` lets them find this file under that name, behind every real one.
 """
+
 from __future__ import annotations
 
 import importlib
@@ -42,7 +43,7 @@ def get_distribution(name: str) -> Distribution:
     try:
         return Distribution(importlib.metadata.distribution(name))
     except importlib.metadata.PackageNotFoundError as error:
-        raise DistributionNotFound(f"The '{name}' distribution was not found and is required by the application") from error
+        raise DistributionNotFound(f"no package '{name}' is installed") from error
 
 
 def resource_filename(package: str, resource: str) -> str:
@@ -68,8 +69,10 @@ def provide() -> bool:
     Returns:
         True when this stand-in is needed here, False when a real one is installed.
     """
-    if not any(type(finder).__name__ == _Finder.__name__ and type(finder).__module__ == __name__
-               for finder in sys.meta_path):
+    if not any(
+        type(finder).__name__ == _Finder.__name__ and type(finder).__module__ == __name__
+        for finder in sys.meta_path
+    ):
         sys.meta_path.append(_Finder())  # last, so that a real one is always found first
     spec = importlib.util.find_spec(_NAME)
     return spec is not None and spec.origin == __file__

@@ -2,22 +2,26 @@
 
 ``apply()`` runs on ``import meshpose_plugins.integrations.mmpose``, before anything of MMPose is imported:
 
-1. mmcv without compiled operators (mmcv-lite): two heads of MMPose import ``mmcv.ops`` unconditionally, so that
-   ``import mmpose.models`` fails. A stand-in ``mmcv.ops`` lets every model be imported whose layers are plain PyTorch; an
-   operator raises a clear error when it is built or called.
-2. xtcocotools' wheel is compiled for numpy 1 and breaks under numpy 2: pycocotools serves under its name.
-3. torch >= 2.6 loads files with ``weights_only=True``, which refuses MMEngine's own checkpoints. ``PlainCheckpointHook``
-   (checkpoint_hook.py) writes ours as plain numbers and lists; here only the refusal of other files gets a clear message.
-4. setuptools >= 82 has no ``pkg_resources`` any more, which ``import mmpose.apis`` asks MMEngine for: the few names in use
-   are provided over the standard library.
+1. mmcv without compiled operators (mmcv-lite): two heads of MMPose import ``mmcv.ops`` unconditionally, so
+   that ``import mmpose.models`` fails. A stand-in ``mmcv.ops`` lets every model be imported whose layers are
+   plain PyTorch; an operator raises a clear error when it is built or called.
+2. xtcocotools' wheel is compiled for numpy 1 and breaks under numpy 2, and there is none for Python 3.12:
+   pycocotools serves under its name.
+3. torch >= 2.6 loads files with ``weights_only=True``, which refuses MMEngine's own checkpoints.
+   ``PlainCheckpointHook`` (checkpoint_hook.py) writes ours as plain numbers and lists; here only the refusal
+   of other files gets a clear message.
+4. setuptools >= 82 has no ``pkg_resources`` any more, which ``import mmpose.apis`` asks MMEngine for: the few
+   names in use are provided over the standard library.
 
 Each stands aside when the real thing works, and is announced once in the log.
 """
+
 from __future__ import annotations
 
 import importlib
 import importlib.abc
 import importlib.machinery
+import importlib.util
 import logging
 import pickle
 import re
@@ -28,7 +32,10 @@ from meshpose_plugins.integrations.pkg_resources_stand_in import provide
 
 logger = logging.getLogger('meshpose_plugins')
 
-_FULL_MMCV = "install mmcv with compiled operators (pip uninstall mmcv-lite; pip install -U openmim; mim install 'mmcv<2.2')"
+_FULL_MMCV = (
+    "install mmcv with compiled operators (pip uninstall mmcv-lite; pip install -U openmim; "
+    "mim install 'mmcv<2.2')"
+)
 
 _notices: list[str] = []
 
@@ -37,10 +44,23 @@ def apply() -> tuple[str, ...]:
     """Makes MMPose importable next to the packages that are installed; calling it again changes nothing.
 
     Returns:
-        The notices: one sentence for each thing that was absorbed, in order; empty where all packages work by themselves.
+        The notices: one sentence for each thing that was absorbed; empty where all packages work.
+
+    Raises:
+        ImportError: MMPose or what it stands on is not installed.
     """
-    for absorb in (_absorb_missing_pkg_resources, _absorb_missing_mmcv_ops, _absorb_broken_xtcocotools,
-                   _explain_refused_checkpoints):
+    missing = [name for name in ('mmengine', 'mmcv', 'mmpose') if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ImportError(
+            f'{", ".join(missing)} not installed, and MMPose needs it: '
+            "pip install 'meshpose_plugins[mmpose]' && pip install --no-deps mmpose==1.3.2"
+        )
+    for absorb in (
+        _absorb_missing_pkg_resources,
+        _absorb_missing_mmcv_ops,
+        _absorb_broken_xtcocotools,
+        _explain_refused_checkpoints,
+    ):
         notice = absorb()
         if notice is not None and notice not in _notices:
             _notices.append(notice)
@@ -54,11 +74,9 @@ def notices() -> tuple[str, ...]:
 
 
 def _import_error(name: str) -> Exception | None:
-    """Imports a module; returns what went wrong, None when it works or when its whole package is not installed."""
+    """Imports a module and returns what went wrong, None when it works."""
     try:
         importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        return None if error.name == name.partition('.')[0] else error
     except (ImportError, AttributeError, ValueError) as error:  # numpy's ABI check raises each of the three
         return error
     return None
@@ -70,7 +88,7 @@ def _forget(package: str) -> None:
         del sys.modules[name]
 
 
-# ------------------------------------------------------------------------------------------------ 1. mmcv.ops
+# ---- 1. mmcv.ops
 
 
 class _OperatorFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -92,7 +110,7 @@ class _OperatorFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 class _OperatorModule(types.ModuleType):
-    """A module whose every public name is a stand-in operator; callable, as ``mmcv.ops.nms`` is both module and operator."""
+    """A module of stand-in operators; callable, as ``mmcv.ops.nms`` is both a module and an operator."""
 
     def __getattr__(self, name):
         if name.startswith('_'):
@@ -106,15 +124,19 @@ class _OperatorModule(types.ModuleType):
 
 
 def _operator(name: str, reason: str) -> type:
-    """A class in place of one compiled operator: it can be imported, inherited and asked for, not built or called."""
+    """A class in place of one compiled operator: it can be imported and inherited, not built or called."""
     from torch import nn
 
     def refuse(self, *args, **kwargs):
-        raise RuntimeError(f"mmcv.ops.{name} needs mmcv's compiled operators, which are missing here ({reason}). To use a "
-                           f'model with {name}: {_FULL_MMCV}')
+        raise RuntimeError(
+            f"mmcv.ops.{name} needs mmcv's compiled operators, which are missing here ({reason}). "
+            f'To use a model with {name}: {_FULL_MMCV}'
+        )
 
-    # A subclass of nn.Module, as mmdet and MMPose inherit from some operators and ask isinstance() about others.
-    return type(name, (nn.Module, ), {'__init__': refuse, '__module__': 'mmcv.ops', '__doc__': f'Stand-in for {name}.'})
+    # nn.Module, as mmdet and MMPose inherit from some operators and ask isinstance() about others.
+    return type(
+        name, (nn.Module,), dict(__init__=refuse, __module__='mmcv.ops', __doc__=f'Stand-in for {name}.')
+    )
 
 
 def _absorb_missing_mmcv_ops() -> str | None:
@@ -126,11 +148,13 @@ def _absorb_missing_mmcv_ops() -> str | None:
     _forget('mmcv.ops')
     sys.meta_path.insert(0, _OperatorFinder(f'{type(error).__name__}: {error}'))
     importlib.import_module('mmcv.ops')
-    return ('mmcv has no compiled operators here: mmcv.ops is a stand-in, and only models that need such an operator are '
-            f'unavailable; for those {_FULL_MMCV}')
+    return (
+        'mmcv has no compiled operators here: mmcv.ops is a stand-in, and only models that need such an '
+        f'operator are unavailable; for those {_FULL_MMCV}'
+    )
 
 
-# ------------------------------------------------------------------------------------------------ 2. xtcocotools
+# ---- 2. xtcocotools
 
 
 def _absorb_broken_xtcocotools() -> str | None:
@@ -143,9 +167,18 @@ def _absorb_broken_xtcocotools() -> str | None:
     package = types.ModuleType('xtcocotools', doc='pycocotools under the name of xtcocotools')
     package.__path__ = []
     package.coco, package.mask, package.cocoeval = coco, mask, _cocoeval()
-    sys.modules.update({'xtcocotools': package, 'xtcocotools.coco': coco, 'xtcocotools.mask': mask,
-                        'xtcocotools.cocoeval': package.cocoeval})
-    return f'xtcocotools does not import here ({type(error).__name__}: {error}): pycocotools is used in its place'
+    sys.modules.update(
+        {
+            'xtcocotools': package,
+            'xtcocotools.coco': coco,
+            'xtcocotools.mask': mask,
+            'xtcocotools.cocoeval': package.cocoeval,
+        }
+    )
+    return (
+        f'xtcocotools does not import here ({type(error).__name__}: {str(error).strip().splitlines()[0]}): '
+        'pycocotools is used in its place'
+    )
 
 
 def _cocoeval() -> types.ModuleType:
@@ -158,19 +191,22 @@ def _cocoeval() -> types.ModuleType:
 
         Args:
             cocoGt, cocoDt (COCO): ground truth and results.
-            iouType (str): 'keypoints', 'bbox' or 'segm'; whole-body and crowd protocols need the real xtcocotools.
+            iouType (str): 'keypoints', 'bbox' or 'segm'; others need the real xtcocotools.
             sigmas (K,): per-keypoint constants of OKS; None for COCO's own 17.
-            use_area (bool): False takes 0.53 of the box as the area, as xtcocotools does where annotations have none.
+            use_area (bool): False takes 0.53 of the box as the area, as xtcocotools does.
         """
 
-        def __init__(self, cocoGt=None, cocoDt=None, iouType='keypoints', sigmas=None, use_area=True):  # noqa: N803
+        def __init__(
+            self, cocoGt=None, cocoDt=None, iouType='keypoints', sigmas=None, use_area=True
+        ):  # noqa: N803
             if iouType not in ('keypoints', 'bbox', 'segm'):
-                raise ValueError(f"iou_type={iouType!r} needs xtcocotools, which does not work under numpy "
-                                 f"{np.__version__}: pip install 'numpy<2'")
+                raise ValueError(
+                    f"iou_type={iouType!r} needs xtcocotools, which does not import here; its wheels "
+                    "are for Python < 3.12 and numpy < 2: pip install xtcocotools 'numpy<2'"
+                )
             super().__init__(cocoGt, cocoDt, iouType)
             if sigmas is not None:
                 self.params.kpt_oks_sigmas = np.asarray(sigmas)
-            self.sigmas = self.params.kpt_oks_sigmas if iouType == 'keypoints' else None
             self.use_area = use_area
 
         def _prepare(self):
@@ -189,7 +225,7 @@ def _cocoeval() -> types.ModuleType:
     return module
 
 
-# ------------------------------------------------------------------------------------------------ 3. checkpoints
+# ---- 3. checkpoints
 
 
 def _explain_refused_checkpoints() -> str | None:
@@ -199,29 +235,34 @@ def _explain_refused_checkpoints() -> str | None:
     if getattr(stock.CheckpointLoader._get_checkpoint_loader(''), '__module__', '') == __name__:
         return None
 
-    def load_from_local(filename, map_location):
+    def load_from_local(filename, map_location):  # MMEngine's log reads the backend off the function's name
         try:
             return stock.load_from_local(filename, map_location)
         except pickle.UnpicklingError as error:
-            raise ValueError(refusal(filename, error)) from error
+            raise ValueError(_refusal(filename, error)) from error
 
-    # mmengine's log reads the backend's name off the function's name
     stock.CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)
     return None
 
 
-def refusal(filename: str, error: Exception) -> str:
-    """The message for a checkpoint that torch refuses because it holds pickled objects."""
+def _refusal(filename: str, error: Exception) -> str:
+    """The message for a file that torch refuses or cannot read."""
     refused = re.search(r'GLOBAL (\S+)', str(error))
-    example = f', as {refused.group(1)},' if refused else ''
-    return (f'{filename}: torch refuses this checkpoint: it holds pickled Python objects{example} besides tensors, and loading '
-            'those runs code of whoever wrote it. If you trust its source, rewrite it once as plain numbers: '
-            f'meshpose plain-checkpoint {filename} plain.pth')
+    if refused is None:
+        return f'{filename}: torch cannot read this checkpoint; copy or save it again ({error})'
+    return (
+        f'{filename}: torch refuses this checkpoint: it holds pickled Python objects, as {refused.group(1)}, '
+        'besides tensors, and loading those runs code of whoever wrote it. If you trust its source, rewrite '
+        f'it once as plain numbers: meshpose plain-checkpoint {filename} plain.pth'
+    )
 
 
-# ------------------------------------------------------------------------------------------------ 4. pkg_resources
+# ---- 4. pkg_resources
 
 
 def _absorb_missing_pkg_resources() -> str | None:
-    return ('setuptools has no pkg_resources any more: the few names MMEngine uses come from the standard library'
-            if provide() else None)
+    return (
+        'setuptools has no pkg_resources any more: the few names MMEngine uses come from the standard library'
+        if provide()
+        else None
+    )
