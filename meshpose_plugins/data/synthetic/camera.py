@@ -1,0 +1,143 @@
+"""Cameras of synthetic scenes: where the viewer stands and which part of the picture is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+#: Body space (right handed, Z up, facing -Y) to an upright camera in front (x right, y down, z away).
+BODY_TO_CAMERA = np.array([[1., 0., 0.], [0., 0., -1.], [0., 1., 0.]])
+#: No part of the body comes nearer to the camera than this (metres).
+NEAREST = 0.25
+
+
+@dataclass
+class Camera:
+    """A perspective camera whose frame is a crop of a larger photograph.
+
+    Args:
+        rotation: (3, 3), body space to camera space.
+        root: (3,) metres, the root joint in camera space.
+        focal: focal length in px of the crop.
+        center: (2,) the principal point in px of the crop (may lie outside).
+    """
+
+    rotation: np.ndarray
+    root: np.ndarray
+    focal: float
+    center: np.ndarray
+
+    def to_camera(self, points: np.ndarray, body_root: np.ndarray) -> np.ndarray:
+        """Move (N, 3) body-space points to camera space (metres), the body's root joint to ``self.root``."""
+        return (points - body_root) @ self.rotation.T + self.root
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """Project (N, 3) camera-space points to x, y in px and z in metres."""
+        projected = np.empty_like(points)
+        projected[:, :2] = points[:, :2] / points[:, 2:] * self.focal + self.center
+        projected[:, 2] = points[:, 2]
+        return projected
+
+
+def rotation_about(axis: int, angle: float) -> np.ndarray:
+    """Return the (3, 3) rotation by ``angle`` radians about a coordinate axis."""
+    a, b = (axis + 1) % 3, (axis + 2) % 3
+    matrix = np.eye(3)
+    matrix[a, a] = matrix[b, b] = np.cos(angle)
+    matrix[a, b], matrix[b, a] = -np.sin(angle), np.sin(angle)
+    return matrix
+
+
+def sample_view(rng: np.random.Generator) -> np.ndarray:
+    """Sample the rotation from body to camera space: mostly facing the camera within 60 degrees, upright."""
+    around = rng.random() < 0.35
+    yaw = rng.uniform(-np.pi, np.pi) if around else np.deg2rad(rng.uniform(-60, 60))
+    pitch = np.deg2rad(np.clip(rng.normal(4, 13), -30, 40))
+    roll = np.deg2rad(np.clip(rng.normal(0, 5), -15, 15))
+    # A camera above the person (positive pitch) looks down: the scene turns about the camera's x axis.
+    tilt = rotation_about(2, roll) @ rotation_about(0, pitch)
+    return tilt @ BODY_TO_CAMERA @ rotation_about(2, yaw)
+
+
+def sample_root(rng: np.random.Generator, turned: np.ndarray, close: bool) -> np.ndarray:
+    """Sample the root joint's place in camera space (metres).
+
+    Args:
+        turned: (N, 3) vertices relative to the root joint, already turned to camera axes.
+        close: whether the photograph is taken from nearby (selfies, portraits).
+    """
+    reach = max(float(-turned[:, 2].min()), 0.0)
+    low, high = (0.6, 2.5) if close else (1.6, 9.0)
+    distance = max(np.exp(rng.uniform(np.log(low), np.log(high))), reach + NEAREST + 0.1)
+    off_axis = np.tan(np.deg2rad(np.clip(rng.normal(0, 8, 2), -20, 20)))
+    return np.array([off_axis[0] * distance, off_axis[1] * distance, distance])
+
+
+def frame_whole(rng: np.random.Generator, low: np.ndarray, high: np.ndarray, size: np.ndarray) -> tuple:
+    """Place a box (normalised coordinates) wholly in a frame of ``size`` px, filling 50 to 95 percent of it."""
+    fill = rng.uniform(0.5, 0.95)
+    focal = fill * float((size / (high - low)).min())
+    slack = size - 1 - (high - low) * focal
+    corner = slack * (0.5 + np.clip(rng.normal(0, 0.22, 2), -0.5, 0.5))
+    return focal, corner - low * focal
+
+
+def frame_cut(rng: np.random.Generator, xy: np.ndarray, head: np.ndarray, size: np.ndarray) -> tuple:
+    """Choose a frame that cuts the body.
+
+    Args:
+        xy: (N, 2) all vertices in normalised image coordinates.
+        head: (2,) the head in the same coordinates.
+        size: (2,) width and height of the frame in px.
+
+    Returns:
+        Focal length (px) and principal point (px) of the frame.
+    """
+    low, high = xy.min(0), xy.max(0)
+    extent = high - low
+    kind = rng.choice(4, p=[0.55, 0.12, 0.13, 0.20])
+    if kind == 0:  # From above the head down to somewhere between the chin and the knees.
+        share = rng.uniform(0.2, 0.8)
+        top = min(head[1] - 0.13 * extent[1], high[1] - 0.3 * extent[1])
+        height = share * (high[1] - top)
+        focal = rng.uniform(0.8, 1.05) * size[1] / height
+        middle = np.array([head[0] + rng.normal(0, 0.08) * extent[1], top + height / 2])
+        middle[0] = np.clip(middle[0], low[0], high[0])
+    elif kind == 1:  # Legs, or the body without its head.
+        share = rng.uniform(0.4, 0.85)
+        focal = rng.uniform(0.8, 1.0) * size[1] / (share * extent[1])
+        middle = np.array([(low[0] + high[0]) / 2, high[1] - share * extent[1] / 2])
+    elif kind == 2:  # A side is cut off.
+        focal = rng.uniform(0.75, 1.1) * size[1] / extent[1]
+        side = rng.choice([-1.0, 1.0])
+        middle = (low + high) / 2
+        middle[0] += side * (0.5 * extent[0] * rng.uniform(0.0, 0.5) + 0.5 * size[0] / focal * rng.uniform(0.3, 0.8))
+    else:  # Anything, anywhere.
+        focal = rng.uniform(1.1, 2.6) * float((size / extent).min())
+        middle = xy[rng.integers(len(xy))] * 0.6 + (low + high) / 2 * 0.4
+    return focal, (size - 1) / 2 - middle * focal
+
+
+def sample_camera(rng: np.random.Generator, vertices: np.ndarray, root: np.ndarray, head: np.ndarray,
+                  width: int, height: int, truncated: bool) -> Camera:
+    """Sample a camera for a posed body.
+
+    Args:
+        vertices: (N, 3) body space, metres.
+        root, head: (3,) root joint and head in body space.
+        width, height: px of the image.
+        truncated: whether the frame is to cut the body.
+    """
+    rotation = sample_view(rng)
+    turned = (vertices - root) @ rotation.T
+    place = sample_root(rng, turned, truncated and rng.random() < 0.5)
+    points = turned + place
+    xy = points[:, :2] / points[:, 2:]
+    size = np.array([width, height], np.float64)
+    if truncated:
+        seen = (head - root) @ rotation.T + place
+        focal, center = frame_cut(rng, xy, seen[:2] / seen[2], size)
+    else:
+        focal, center = frame_whole(rng, xy.min(0), xy.max(0), size)
+    return Camera(rotation, place, float(focal), center)

@@ -1,0 +1,214 @@
+"""One synthetic sample: a picture of a person with every label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from meshpose_plugins.bodies import BodyModel, PosedBody
+from meshpose_plugins.data.synthetic import compose, labels
+from meshpose_plugins.data.synthetic.camera import NEAREST, Camera, sample_camera
+from meshpose_plugins.data.synthetic.kernels import gather_pixels, vertex_normals
+from meshpose_plugins.data.synthetic.lighting import sample_light
+from meshpose_plugins.data.synthetic.outfit import Outfit, sample_outfit
+from meshpose_plugins.data.synthetic.photos import PictureSource
+from meshpose_plugins.data.synthetic.poses import PoseSource
+from meshpose_plugins.data.synthetic.regions import BodyMap
+from meshpose_plugins.data.synthetic.settings import SyntheticSettings
+from meshpose_plugins.rendering import Raster, rasterize, render_iuv
+from meshpose_plugins.templates import MeshTemplate
+
+#: A picture must show at least this share of the template's vertices, and this share of its pixels must be the person.
+_LEAST_VERTICES = 0.12
+_LEAST_PIXELS = 0.02
+_ATTEMPTS = 6
+
+
+@dataclass
+class SyntheticSample:
+    """One picture of a person and its labels.
+
+    Args:
+        jpeg: the encoded picture.
+        annotation: the COCO annotation with DensePose fields (ids are index + 1).
+        vertices_image: (V, 3) float32 x, y image px; z relative to the root joint in px at the root's depth.
+        visibility: (V,) uint8.
+        vertices_camera: (V, 3) float32 metres relative to the root joint, x right, y down, z away.
+    """
+
+    jpeg: bytes
+    annotation: dict
+    vertices_image: np.ndarray
+    visibility: np.ndarray
+    vertices_camera: np.ndarray
+
+
+@dataclass
+class Person:
+    """A posed and dressed person in camera space.
+
+    Args:
+        points: (N, 3) float32 body vertices, metres.
+        normals: (N, 3) float32 unit normals.
+        dressed: (N, 3) float32, the vertices moved out to the clothes.
+        outfit: colours.
+    """
+
+    points: np.ndarray
+    normals: np.ndarray
+    dressed: np.ndarray
+    outfit: Outfit
+
+
+class SampleGenerator:
+    """Makes samples; sample k depends on the settings, the files given and k alone.
+
+    Args:
+        settings: choices of the data set.
+        template: the template whose vertices are labelled.
+        body: the body model of the template's surface.
+        pictures: backgrounds, prints and occluders.
+        poses: where poses come from.
+    """
+
+    def __init__(self, settings: SyntheticSettings, template: MeshTemplate, body: BodyModel, pictures: PictureSource,
+                 poses: PoseSource) -> None:
+        if template.body != body.name:
+            raise ValueError(f"template '{template.name}' lies on body '{template.body}', not on '{body.name}'")
+        self.settings, self.template, self.body = settings, template, body
+        self.pictures, self.poses = pictures, poses
+        self.map = BodyMap(template)
+        self.faces = self.map.faces
+        self.two_faces = np.concatenate([self.faces, self.faces + len(body.vertices)])
+        rest = np.asarray(template.surface.vertices)
+        rest_keypoints = np.stack([self.map.landmarks[name] for name in template.keypoint_names])
+        self.keypoint_radii = np.array([np.linalg.norm(rest - k, axis=1).min() for k in rest_keypoints])
+
+    def sample(self, index: int) -> SyntheticSample:
+        """Return sample ``index``."""
+        rng = self.settings.random(index)
+        truncated = rng.random() < self.settings.truncation
+        for attempt in range(_ATTEMPTS):
+            # A person too small or too hidden is drawn anew; the last attempts are simple enough to succeed.
+            simple = attempt >= _ATTEMPTS - 2
+            made = self._attempt(rng, index, truncated and not simple, simple)
+            if made is not None:
+                return made
+        raise ValueError(f'sample {index} of seed {self.settings.seed}: no visible person in {_ATTEMPTS} attempts')
+
+    def _pose(self, rng: np.random.Generator) -> PosedBody:
+        return self.body.pose(self.body.sample_shape(rng), self.poses.sample(rng))
+
+    def _person(self, rng: np.random.Generator, points: np.ndarray) -> Person:
+        points = np.ascontiguousarray(points, np.float32)
+        normals = vertex_normals(points, self.faces)
+        outfit = sample_outfit(rng, self.map, self.pictures)
+        dressed = points
+        if rng.random() < self.settings.loose_clothes:
+            dressed = points + normals * outfit.thickness(self.map.vertices)[:, None]
+        return Person(points, normals, np.ascontiguousarray(dressed, np.float32), outfit)
+
+    def _attempt(self, rng: np.random.Generator, index: int, truncated: bool, simple: bool) -> SyntheticSample | None:
+        width, height = self.settings.width, self.settings.height
+        posed = self._pose(rng)
+        mesh = posed.vertices[self.template.source_vertex_ids]
+        root = self.template.joints(mesh)[self.template.root_joint].astype(np.float64)
+        camera = sample_camera(rng, posed.vertices.astype(np.float64), root, posed.keypoints[0].astype(np.float64),
+                               width, height, truncated)
+        people = [self._person(rng, camera.to_camera(posed.vertices, root))]
+        if not simple and rng.random() < self.settings.second_person:
+            other = self._second_person(rng, camera)
+            people += [] if other is None else [other]
+
+        clothed = self._rasterize(camera, [p.dressed for p in people])
+        bare = clothed
+        if people[0].dressed is not people[0].points:
+            bare = self._rasterize(camera, [people[0].points] + [p.dressed for p in people[1:]])
+        person = clothed.mask & (clothed.face_ids < len(self.faces))
+        if person.sum() < _LEAST_PIXELS * person.size:
+            return None
+        image = self._paint(rng, clothed, people)
+        hidden = np.zeros_like(person)
+        if not simple and rng.random() < self.settings.occluders:
+            hidden = compose.add_occluders(rng, image, person, self.pictures)
+        jpeg = compose.encode_jpeg(rng, compose.photograph(rng, image))
+        return self._label(rng, index, jpeg, camera, people[0], posed, root, clothed, bare, person & ~hidden, hidden)
+
+    def _second_person(self, rng: np.random.Generator, camera: Camera) -> Person | None:
+        """Place another person beside, behind or in front of the first; None where that would be too near."""
+        posed = self._pose(rng)
+        turned = (posed.vertices - posed.joints[0]) @ (camera.rotation @ _yaw(rng)).T
+        side = rng.choice([-1.0, 1.0])
+        offset = np.array([side * rng.uniform(0.15, 1.0), rng.normal(0, 0.1), rng.choice([-1.0, 1.0, 1.0]) * rng.uniform(0.2, 1.2)])
+        points = turned + camera.root + offset
+        if points[:, 2].min() < NEAREST:
+            return None
+        return self._person(rng, points)
+
+    def _rasterize(self, camera: Camera, meshes: list[np.ndarray]) -> Raster:
+        faces = self.faces if len(meshes) == 1 else self.two_faces
+        return rasterize(camera.project(np.concatenate(meshes)), faces, self.settings.height, self.settings.width)
+
+    def _paint(self, rng: np.random.Generator, raster: Raster, people: list[Person]) -> np.ndarray:
+        """Return the (H, W, 3) float32 picture of the people before a background."""
+        image = self.pictures.picture(rng, raster.width, raster.height).astype(np.float32)
+        light = sample_light(rng)
+        soft = rng.uniform(0.4, 0.9)
+        if rng.random() < 0.5:
+            # The background gets a little of the scene's light, so that people do not always stand out.
+            image *= rng.uniform(0.6, 1.1)
+        count = len(self.faces)
+        colors = np.empty((raster.height, raster.width, 3), np.float32)
+        for number, person in enumerate(people):
+            mine = (raster.face_ids >= number * count) & (raster.face_ids < (number + 1) * count)
+            ids = raster.face_ids[mine] - number * count
+            attributes = np.concatenate([self.map.attributes, person.normals], axis=1)
+            values = gather_pixels(ids, raster.barycentrics[mine], self.faces, attributes)
+            places = BodyMap.places(values[:, :5], self.map.face_kinds[ids])
+            paint, shine, covered = person.outfit.paint(places)
+            normals = values[:, 5:]
+            normals = person.outfit.fold(normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-6),
+                                         places, covered)
+            colors[mine] = light.shade(paint, normals.astype(np.float32), shine)
+        return compose.paste(image, np.clip(colors[raster.mask], 0, 255), raster.mask, soft)
+
+    def _label(self, rng: np.random.Generator, index: int, jpeg: bytes, camera: Camera, main: Person, posed: PosedBody,
+               root: np.ndarray, clothed: Raster, bare: Raster, person: np.ndarray,
+               hidden: np.ndarray) -> SyntheticSample | None:
+        box = labels.mask_box(person)
+        ids = self.template.source_vertex_ids
+        in_camera = main.points[ids].astype(np.float64)
+        projected = camera.project(in_camera)
+        toward = -in_camera / np.linalg.norm(in_camera, axis=1, keepdims=True)
+        facing = (main.normals[ids] * toward).sum(1)
+        seen = labels.vertex_visibility(projected[:, :2], projected[:, 2], facing, bare.depth, hidden)
+        if box is None or seen.mean() < _LEAST_VERTICES or person.sum() < _LEAST_PIXELS * person.size:
+            return None
+        surface = self.template.surface
+        count = len(self.faces)
+        iuv = render_iuv(_only(bare, count), surface.face_parts, surface.face_uv)
+        iuv[~person] = 0
+        if not iuv[:, :, 0].any():
+            return None
+        parts = np.where(person, surface.face_parts[np.where(person, clothed.face_ids, 0)], 0)
+        keypoints = camera.project(camera.to_camera(posed.keypoints.astype(np.float64), root))
+        annotation = labels.annotation_of(index, box, person, labels.keypoint_labels(
+            keypoints[:, :2], keypoints[:, 2], self.keypoint_radii, bare.depth, person))
+        annotation.update(labels.densepose_fields(rng, iuv, box))
+        annotation['dp_masks'] = labels.part_masks(parts.astype(np.uint8), box)
+        relative = in_camera - camera.root
+        image_space = np.column_stack([projected[:, :2], relative[:, 2] * camera.focal / camera.root[2]])
+        return SyntheticSample(jpeg, annotation, image_space.astype(np.float32), seen, relative.astype(np.float32))
+
+
+def _only(raster: Raster, count: int) -> Raster:
+    """Return the raster with nothing but the faces of the first person."""
+    return Raster(np.where(raster.face_ids < count, raster.face_ids, -1), raster.barycentrics, raster.depth)
+
+
+def _yaw(rng: np.random.Generator) -> np.ndarray:
+    """Return a random turn about the body's vertical axis."""
+    angle = rng.uniform(-np.pi, np.pi)
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[c, -s, 0.], [s, c, 0.], [0., 0., 1.]])

@@ -1,0 +1,126 @@
+"""The labels of one synthetic person: DensePose points and masks, boxes, keypoints, visible vertices."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from meshpose_plugins.data.densepose import BOX_GRID
+from meshpose_plugins.data.masks import MASK_GRID, NUM_MASKS
+from meshpose_plugins.data.rle import encode_labels, encode_mask
+from meshpose_plugins.templates.parts import MASK_PARTS, NUM_PARTS
+
+#: DensePose-COCO has up to 14 points per visible part, about 100 per person.
+POINTS_PER_PART = 14
+_MASK_OF_PART = np.array((0,) + tuple(MASK_PARTS), np.uint8)
+#: How far behind the first surface at its pixel a visible vertex may lie (metres): a facet's depth over one pixel.
+_DEPTH_SLACK = 0.02
+
+
+def mask_box(mask: np.ndarray) -> np.ndarray | None:
+    """Return (x, y, width, height) of a mask's pixels as COCO counts them, or None if it is empty."""
+    columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
+    if not len(columns):
+        return None
+    return np.array([columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1], np.float64)
+
+
+def sample_points(rng: np.random.Generator, parts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Choose the annotated pixels: up to 14 of each visible part.
+
+    Args:
+        parts: (H, W) part of each pixel, 0 where there is no visible body.
+
+    Returns:
+        Rows and columns of the chosen pixels, in order of part.
+    """
+    flat = parts.ravel()
+    pixels = np.flatnonzero(flat)
+    # A random key within each part, then a sort by part: the first 14 of each are a random choice.
+    keys = rng.random(len(pixels))
+    order = np.argsort(flat[pixels] + keys, kind='stable')
+    pixels, owner = pixels[order], flat[pixels[order]]
+    starts = np.searchsorted(owner, np.arange(NUM_PARTS + 2))
+    rank = np.arange(len(pixels)) - starts[owner]
+    chosen = pixels[rank < POINTS_PER_PART]
+    return np.divmod(chosen, parts.shape[1])
+
+
+def densepose_fields(rng: np.random.Generator, iuv: np.ndarray, box: np.ndarray) -> dict:
+    """Return dp_x, dp_y, dp_I, dp_U, dp_V.
+
+    Args:
+        iuv: (H, W, 3) part and chart coordinates at each pixel that may be annotated, 0 elsewhere.
+        box: (4,) the annotation's box.
+    """
+    rows, columns = sample_points(rng, iuv[:, :, 0].astype(np.int64))
+    chosen = iuv[rows, columns].astype(np.float64)
+    return {'dp_x': np.round((columns - box[0]) / box[2] * BOX_GRID, 3).tolist(),
+            'dp_y': np.round((rows - box[1]) / box[3] * BOX_GRID, 3).tolist(),
+            'dp_I': chosen[:, 0].astype(int).tolist(),
+            'dp_U': np.round(chosen[:, 1], 5).tolist(), 'dp_V': np.round(chosen[:, 2], 5).tolist()}
+
+
+def part_masks(parts: np.ndarray, box: np.ndarray) -> list:
+    """Return the 14 dp_masks (256 x 256, relative to the box) of a (H, W) image of parts."""
+    x, y, width, height = (int(value) for value in box)
+    crop = _MASK_OF_PART[parts[y:y + height, x:x + width]]
+    return encode_labels(cv2.resize(crop, (MASK_GRID, MASK_GRID), interpolation=cv2.INTER_NEAREST), NUM_MASKS)
+
+
+def vertex_visibility(xy: np.ndarray, depth: np.ndarray, facing: np.ndarray, surface: np.ndarray,
+                      hidden: np.ndarray) -> np.ndarray:
+    """Say which vertices are seen.
+
+    A vertex is seen if it lies in the image, its surface is turned to the camera, no object hides its pixel, and the
+    nearest surface at its pixel (or, at outlines, at a neighbouring one) is not in front of it.
+
+    Args:
+        xy: (V, 2) image px.
+        depth: (V,) metres from the camera.
+        facing: (V,) cosine between the vertex normal and the direction to the camera.
+        surface: (H, W) depth of the nearest surface, infinite where there is none.
+        hidden: (H, W) bool, covered by objects.
+
+    Returns:
+        (V,) uint8.
+    """
+    height, width = surface.shape
+    # A pixel is a square around its centre: the image reaches half a pixel beyond the outermost centres.
+    inside = (xy > -0.5).all(1) & (xy[:, 0] < width - 0.5) & (xy[:, 1] < height - 0.5)
+    column = np.clip(np.round(xy[:, 0]), 0, width - 1).astype(np.int64)
+    row = np.clip(np.round(xy[:, 1]), 0, height - 1).astype(np.int64)
+    reachable = surface[row, column] + _DEPTH_SLACK
+    nearby = cv2.dilate(surface, np.ones((3, 3), np.uint8))[row, column]
+    grazing = (facing < 0.35) & (np.isinf(nearby) | (depth <= nearby + 0.25 * _DEPTH_SLACK))
+    seen = inside & (facing > 0.0) & ~hidden[row, column] & ((depth <= reachable) | grazing)
+    return seen.astype(np.uint8)
+
+
+def keypoint_labels(xy: np.ndarray, depth: np.ndarray, radii: np.ndarray, surface: np.ndarray,
+                    person: np.ndarray) -> list[float]:
+    """Return COCO's keypoint list: x, y, and 2 (visible), 1 (in the image but hidden) or 0 (outside, zeros).
+
+    Args:
+        xy: (17, 2) image px.
+        depth: (17,) metres.
+        radii: (17,) metres by which each keypoint lies below the skin.
+        surface: (H, W) depth of the nearest surface.
+        person: (H, W) bool, the person's visible pixels.
+    """
+    height, width = person.shape
+    inside = (xy > -0.5).all(1) & (xy[:, 0] < width - 0.5) & (xy[:, 1] < height - 0.5)
+    column = np.clip(np.round(xy[:, 0]), 0, width - 1).astype(np.int64)
+    row = np.clip(np.round(xy[:, 1]), 0, height - 1).astype(np.int64)
+    seen = person[row, column] & (depth - surface[row, column] < 1.5 * radii + 0.03)
+    values = np.zeros((len(xy), 3))
+    values[inside, :2] = np.round(xy[inside], 2)
+    values[inside, 2] = np.where(seen[inside], 2, 1)
+    return values.ravel().tolist()
+
+
+def annotation_of(index: int, box: np.ndarray, person: np.ndarray, keypoints: list[float]) -> dict:
+    """Return the COCO fields of one person; image and annotation ids are ``index + 1``."""
+    return {'id': index + 1, 'image_id': index + 1, 'category_id': 1, 'iscrowd': 0, 'bbox': box.tolist(),
+            'area': int(person.sum()), 'segmentation': encode_mask(person), 'keypoints': keypoints,
+            'num_keypoints': int(sum(v > 0 for v in keypoints[2::3]))}
