@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Iterable, Sequence
 
@@ -10,9 +11,10 @@ import mmengine
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from mmpose.apis.inference import dataset_meta_from_config
-from mmpose.apis.inferencers import BaseMMPoseInferencer
+from mmpose.apis.inferencers.base_mmpose_inferencer import BaseMMPoseInferencer
 from mmpose.registry import INFERENCERS
 from mmpose.structures import merge_data_samples
 
@@ -84,8 +86,14 @@ class MeshPoseInferencer(BaseMMPoseInferencer):
         model = build_pose_estimator(cfg.model)
         load_strictly(model, checkpoint['state_dict'], weights)
         model.cfg = cfg
-        model.dataset_meta = checkpoint.get('meta', {}).get('dataset_meta') or dataset_meta_from_config(cfg, 'train')
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # MMPose says that it takes its own copy of configs/_base_/datasets/coco.py
+            model.dataset_meta = dataset_meta_from_config(cfg, 'train')
         return model.to(device).eval()
+
+    def _init_collate(self, cfg):
+        """Crops stay separate; the data preprocessor stacks them."""
+        return pseudo_collate
 
     def _init_visualizer(self, cfg) -> None:
         """Pictures are drawn by this library's own overlays."""
