@@ -1,4 +1,7 @@
-"""Small writers for OBJ, PLY and GLB. Every file keeps the order of the vertices, so that indices mean the same everywhere."""
+"""Small writers for OBJ, PLY and GLB.
+
+Every file begins with the vertices in the order given, so that an index means the same point of the body everywhere.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +61,11 @@ def write_ply(
     faces: np.ndarray,  # (M, 3)
     corner_uv: np.ndarray | None = None,  # (M, 3, 2)
 ) -> Path:
-    """Writes a binary little-endian PLY with normals and, where given, texture coordinates per face (``texcoord``).
+    """Writes a binary little-endian PLY with normals and, where given, texture coordinates (``s``, ``t``).
+
+    PLY readers disagree on texture coordinates per face (some reorder the vertices), so they are given per vertex: the
+    first N vertices are ``vertices`` in their order, and copies of the vertices on chart borders, with their further
+    texture coordinates, follow. ``source_vertex`` is each vertex's id below N.
 
     Args:
         path: file to write.
@@ -73,20 +80,23 @@ def write_ply(
         ValueError: wrong shapes, ids outside the mesh or positions that are not finite.
     """
     vertices, faces, corner_uv = _check_mesh(path, vertices, faces, corner_uv)
-    fields = [("count", "u1"), ("ids", "<i4", (3,))]
+    order, columns = np.arange(len(vertices)), ["x", "y", "z", "nx", "ny", "nz"]
+    values = np.concatenate([vertices, vertex_normals(vertices, faces)], axis=1)
+    if corner_uv is not None:
+        faces, copied, uv = _split_borders(faces, corner_uv, len(vertices))
+        order, columns = np.concatenate([order, copied]), columns + ["s", "t"]
+        values = np.concatenate([values[order], uv], axis=1)
+    points = np.zeros(len(order), dtype=[(name, "<f4") for name in columns] + [("source_vertex", "<i4")])
+    for name, column in zip(columns, values.T):
+        points[name] = column
+    points["source_vertex"] = order
+    triangles = np.zeros(len(faces), dtype=[("count", "u1"), ("ids", "<i4", (3,))])
+    triangles["count"], triangles["ids"] = 3, faces
     header = ["ply", "format binary_little_endian 1.0", "comment x right, y up, z towards the viewer; metres"]
-    header += [f"element vertex {len(vertices)}"] + [f"property float {name}" for name in ("x", "y", "z", "nx", "ny", "nz")]
-    header += [f"element face {len(faces)}", "property list uchar int vertex_indices"]
-    if corner_uv is not None:
-        header.append("property list uchar float texcoord")
-        fields += [("uv_count", "u1"), ("uv", "<f4", (6,))]
-    records = np.zeros(len(faces), dtype=fields)
-    records["count"], records["ids"] = 3, faces
-    if corner_uv is not None:
-        records["uv_count"], records["uv"] = 6, corner_uv.reshape(-1, 6)
-    body = np.concatenate([vertices, vertex_normals(vertices, faces)], axis=1).astype("<f4")
-    head = ("\n".join(header + ["end_header"]) + "\n").encode("ascii")
-    return write_atomically(path, head + body.tobytes() + records.tobytes())
+    header += [f"element vertex {len(points)}"] + [f"property float {name}" for name in columns] + ["property int source_vertex"]
+    header += [f"element face {len(faces)}", "property list uchar int vertex_indices", "end_header"]
+    head = ("\n".join(header) + "\n").encode("ascii")
+    return write_atomically(path, head + points.tobytes() + triangles.tobytes())
 
 
 def write_glb(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import re
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -64,7 +65,8 @@ def write_viewer(
     }
     page = resources.files(__package__).joinpath("assets/viewer.html").read_text(encoding="utf-8")
     data = json.dumps(scene, separators=(",", ":")).replace("<", "\\u003c")  # no name can close the script element
-    page = page.replace("{{title}}", html.escape(title)).replace("{{scene}}", data)
+    values = {"title": html.escape(title), "scene": data}
+    page = re.sub(r"\{\{(title|scene)\}\}", lambda match: values[match.group(1)], page)  # one pass: values stay as they are
     return write_atomically(path, page.encode("utf-8"))
 
 
