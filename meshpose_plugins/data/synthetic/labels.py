@@ -12,6 +12,7 @@ from meshpose_plugins.templates.parts import MASK_PARTS, NUM_PARTS
 
 #: DensePose-COCO has up to 14 points per visible part, about 100 per person.
 POINTS_PER_PART = 14
+POINTS_PER_PERSON = 105
 _MASK_OF_PART = np.array((0,) + tuple(MASK_PARTS), np.uint8)
 #: How far behind the first surface at its pixel a visible vertex may lie (metres): a facet's depth over one pixel.
 _DEPTH_SLACK = 0.02
@@ -26,7 +27,7 @@ def mask_box(mask: np.ndarray) -> np.ndarray | None:
 
 
 def sample_points(rng: np.random.Generator, parts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Choose the annotated pixels: up to 14 of each visible part.
+    """Choose the annotated pixels, more on larger parts but never more than 14 on one, about 100 in all.
 
     Args:
         parts: (H, W) part of each pixel, 0 where there is no visible body.
@@ -36,13 +37,14 @@ def sample_points(rng: np.random.Generator, parts: np.ndarray) -> tuple[np.ndarr
     """
     flat = parts.ravel()
     pixels = np.flatnonzero(flat)
-    # A random key within each part, then a sort by part: the first 14 of each are a random choice.
-    keys = rng.random(len(pixels))
-    order = np.argsort(flat[pixels] + keys, kind='stable')
+    # A random key within each part, then a sort by part: the first ones of each part are a random choice.
+    order = np.argsort(flat[pixels] + rng.random(len(pixels)))
     pixels, owner = pixels[order], flat[pixels[order]]
     starts = np.searchsorted(owner, np.arange(NUM_PARTS + 2))
     rank = np.arange(len(pixels)) - starts[owner]
-    chosen = pixels[rank < POINTS_PER_PART]
+    weights = np.sqrt(np.diff(starts, append=len(pixels)))
+    quota = np.clip(np.round(POINTS_PER_PERSON * weights / weights.sum()), 1, POINTS_PER_PART)
+    chosen = pixels[rank < quota[owner]]
     return np.divmod(chosen, parts.shape[1])
 
 
