@@ -9,7 +9,8 @@ from scipy.sparse import csr_matrix
 
 from ..bodies import BodyModel
 from .decimation import DecimationSettings, SymmetricDecimator
-from .geodesics import geodesic_distances
+from .farthest_points import sample_farthest_points
+from .geodesics import geodesic_distances, surface_graph
 from .mesh_topology import face_permutation, mirror_permutation
 from .parameterization import parameterize_parts
 from .projection import TriangleFinder
@@ -28,12 +29,16 @@ REGRESSED_JOINTS = (
     'root', 'upperleg01.L', 'upperleg01.R', 'lowerleg01.L', 'lowerleg01.R', 'foot.L', 'foot.R', 'spine03', 'spine01',
     'neck01', 'head', 'upperarm01.L', 'upperarm01.R', 'lowerarm01.L', 'lowerarm01.R', 'wrist.L', 'wrist.R')
 
+#: Ways to choose the vertices.
+METHODS = ('quadric-collapse', 'farthest-points')
+
 
 @dataclass
 class TemplateSettings:
     """How a template is built.
 
     Attributes:
+        method: One of ``METHODS``.
         decimation: Which vertices stay; see :class:`DecimationSettings`.
         num_poses: Posed bodies on which upsampler and regressors are fitted.
         decimation_poses: Posed bodies, beside the rest pose, on which the decimation measures its error.
@@ -42,6 +47,7 @@ class TemplateSettings:
         ridge: Pull of the upsampler towards rest-pose barycentrics, square metres.
         seed: Seed of the poses and shapes.
     """
+    method: str = 'quadric-collapse'
     decimation: DecimationSettings = field(default_factory=DecimationSettings)
     num_poses: int = 400
     decimation_poses: int = 12
@@ -98,13 +104,11 @@ def build_template(body: BodyModel, name: str | None = None, settings: TemplateS
     settings = settings or TemplateSettings()
     surface, body_symmetry = chart_surface(body)
     vertices, joints, keypoints = random_bodies(body, settings.num_poses, settings.seed)
-    poses = np.concatenate([surface.vertices[None], vertices[:settings.decimation_poses]])
-    kept, faces, face_parts = SymmetricDecimator(
-        poses, surface.faces, surface.face_parts, body_symmetry, settings.decimation).run()
+    kept, faces, face_parts = _choose_vertices(surface, vertices, body_symmetry, settings)
     index = np.full(len(body_symmetry), -1)
     index[kept] = np.arange(len(kept))
 
-    from_kept = geodesic_distances(surface.vertices.astype(float), surface.faces, kept)
+    from_kept = geodesic_distances(surface_graph(surface.vertices.astype(float), surface.faces), kept)
     upsampler_ids, upsampler_weights = fit_upsampler(surface, kept, faces, face_parts, vertices, from_kept, settings)
     chosen = [body.joint_names.index(joint) for joint in REGRESSED_JOINTS]
     low_poly = vertices[:, kept].astype(float)
@@ -116,6 +120,18 @@ def build_template(body: BodyModel, name: str | None = None, settings: TemplateS
         keypoint_names=tuple(body.keypoint_names),
         keypoint_regressor=fit_point_regressor(low_poly, keypoints, settings.regressor_support),
         geodesics=from_kept[:, kept], surface=surface)
+
+
+def _choose_vertices(surface: BodySurface, posed: np.ndarray, symmetry: np.ndarray,
+                     settings: TemplateSettings) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Kept vertex ids (V,), low-poly faces (F, 3) and their parts (F,) by the method asked for."""
+    if settings.method == 'quadric-collapse':
+        poses = np.concatenate([surface.vertices[None], posed[:settings.decimation_poses]])
+        return SymmetricDecimator(poses, surface.faces, surface.face_parts, symmetry, settings.decimation).run()
+    if settings.method == 'farthest-points':
+        return sample_farthest_points(surface.vertices.astype(float), surface.faces, surface.face_parts, symmetry,
+                                      settings.decimation.num_vertices)
+    raise ValueError(f"method is '{settings.method}': must be one of {', '.join(METHODS)}")
 
 
 def fit_upsampler(surface: BodySurface, kept: np.ndarray, faces: np.ndarray, face_parts: np.ndarray, vertices: np.ndarray,

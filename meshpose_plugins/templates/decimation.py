@@ -7,11 +7,14 @@ half-edge collapses, so that every remaining vertex is a vertex of the body.
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from .mesh_topology import face_normals
+
+#: More detail than their size on the body would earn for hands (3, 4), feet (5, 6) and head (23, 24).
+DETAIL_WEIGHTS = {3: 12.0, 4: 12.0, 5: 2.0, 6: 2.0, 23: 6.0, 24: 6.0}
 
 
 @dataclass
@@ -25,10 +28,10 @@ class DecimationSettings:
         part_weights: Multiplies the error on the faces of a part; more than 1 keeps more detail there.
         max_normal_turn: Collapses that turn a face's normal in the rest pose by more degrees than this are refused.
     """
-    num_vertices: int = 520
-    uniformity: float = 0.02
-    seam_weight: float = 1.0
-    part_weights: dict[int, float] | None = None
+    num_vertices: int = 500
+    uniformity: float = 0.1
+    seam_weight: float = 0.2
+    part_weights: dict[int, float] = field(default_factory=lambda: dict(DETAIL_WEIGHTS))
     max_normal_turn: float = 100.0
 
 
@@ -100,7 +103,7 @@ class SymmetricDecimator:
         """Area-weighted plane quadrics of the faces, and planes through the seams at right angles to them."""
         settings = self.settings
         weights = np.ones(len(self.faces))
-        for part, weight in (settings.part_weights or {}).items():
+        for part, weight in settings.part_weights.items():
             weights[self.face_parts == part] = weight
         num_vertices, num_poses = self.poses.shape[:2]
         self.quadrics = np.zeros((num_vertices, num_poses, 4, 4))

@@ -3,32 +3,43 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import coo_matrix
+from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import dijkstra
 
 from .mesh_topology import face_adjacency, unique_edges
 
 
-def geodesic_distances(vertices: np.ndarray, faces: np.ndarray, sources: np.ndarray) -> np.ndarray:
-    """Approximate geodesic distances by shortest paths over the mesh.
+def surface_graph(vertices: np.ndarray, faces: np.ndarray) -> csr_matrix:
+    """Connect the vertices of a surface by short straight lines on it.
 
-    Paths run along edges and across pairs of neighbouring faces (unfolded into a plane), which removes most of the detour
+    Lines run along edges and across pairs of neighbouring faces (unfolded into a plane), which removes most of the detour
     that a path along edges alone makes.
 
     Args:
         vertices: (N, 3) positions.
         faces: (F, 3) vertex ids.
-        sources: (S,) vertex ids.
 
     Returns:
-        (S, N) distances in the unit of ``vertices``.
+        (N, N) lengths in the unit of ``vertices``, each line stored once.
     """
     edges = unique_edges(faces)
     lengths = np.linalg.norm(vertices[edges[:, 0]] - vertices[edges[:, 1]], axis=1)
     across, across_lengths = _unfolded_diagonals(vertices, faces)
     pairs = np.concatenate([edges, across])
     weights = np.concatenate([lengths, across_lengths])
-    graph = coo_matrix((weights, (pairs[:, 0], pairs[:, 1])), shape=(len(vertices),) * 2).tocsr()
+    return coo_matrix((weights, (pairs[:, 0], pairs[:, 1])), shape=(len(vertices),) * 2).tocsr()
+
+
+def geodesic_distances(graph: csr_matrix, sources: np.ndarray) -> np.ndarray:
+    """Approximate geodesic distances by shortest paths over a surface graph.
+
+    Args:
+        graph: (N, N) lengths from :func:`surface_graph`.
+        sources: (S,) vertex ids.
+
+    Returns:
+        (S, N) distances in the graph's unit.
+    """
     return dijkstra(graph, directed=False, indices=sources)
 
 

@@ -1,0 +1,86 @@
+"""Build a template file from a body model, or compare ways of building it."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import time
+
+from ..bodies import BODY_NAMES, load_body
+from ..templates import save_template
+from ..templates.builder import METHODS, TemplateSettings, build_template, random_bodies
+from ..templates.decimation import DecimationSettings
+from ..templates.quality import check_template, measure_template
+
+_MEASURED_SEED, _MEASURED_BODIES = 12345, 100  # bodies that no candidate was fitted on
+
+
+def _candidates() -> dict[str, TemplateSettings]:
+    """The candidates of ``--compare``: name in the table and settings."""
+    def collapse(**changes) -> TemplateSettings:
+        return TemplateSettings(decimation=DecimationSettings(**changes))
+
+    farthest = TemplateSettings(method='farthest-points')
+    return {
+        'quadric collapse (default)': collapse(),
+        'rest-pose barycentrics only': dataclasses.replace(collapse(), ridge=1e6),
+        'rest pose only': dataclasses.replace(collapse(), decimation_poses=0),
+        'no extra detail': collapse(part_weights={}),
+        'more at hands': collapse(part_weights={3: 32.0, 4: 32.0, 5: 2.0, 6: 2.0, 23: 6.0, 24: 6.0}),
+        'uniformity 0.02': collapse(uniformity=0.02), 'uniformity 0.5': collapse(uniformity=0.5),
+        '420 vertices': collapse(num_vertices=420), '600 vertices': collapse(num_vertices=600),
+        'farthest points': farthest}
+
+
+def compare(body_name: str) -> str:
+    """Build all candidates and return a Markdown table of their figures (lengths in millimetres)."""
+    body = load_body(body_name)
+    measured, _, _ = random_bodies(body, _MEASURED_BODIES, _MEASURED_SEED)
+    rows = []
+    for name, settings in _candidates().items():
+        template = build_template(body, settings=settings)
+        try:
+            check_template(template)
+            sound = 'yes'
+        except ValueError:
+            sound = 'no'
+        figures = measure_template(template, measured)
+        if not rows:
+            rows = ['| candidate | closed, symmetric | ' + ' | '.join(key.replace('_', ' ') for key in figures) + ' |',
+                    '| --- ' * (len(figures) + 2) + '|']
+        cells = [f'{value:.0f}' if value.is_integer() and value > 20 else f'{value:.2f}' for value in figures.values()]
+        rows.append(f'| {name} | {sound} | ' + ' | '.join(cells) + ' |')
+        print(rows[-1], flush=True)
+    return '\n'.join(rows)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and build."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--body', default='anny', choices=BODY_NAMES)
+    parser.add_argument('--out', help='template file (.npz) to write')
+    parser.add_argument('--name', help="name of the template, by default the body's")
+    parser.add_argument('--method', default='quadric-collapse', choices=METHODS)
+    parser.add_argument('--vertices', type=int, default=DecimationSettings.num_vertices)
+    parser.add_argument('--seed', type=int, default=0, help='seed of the poses and shapes')
+    parser.add_argument('--compare', action='store_true', help='print a table of candidates instead of building one')
+    args = parser.parse_args(argv)
+    if args.compare:
+        print(compare(args.body))
+        return
+    if not args.out:
+        parser.error('--out FILE.npz is needed')
+    start = time.perf_counter()
+    body = load_body(args.body)
+    settings = TemplateSettings(args.method, DecimationSettings(num_vertices=args.vertices), seed=args.seed)
+    template = build_template(body, args.name, settings)
+    check_template(template)
+    save_template(template, args.out)
+    measured, _, _ = random_bodies(body, _MEASURED_BODIES, _MEASURED_SEED)
+    for name, value in measure_template(template, measured).items():
+        print(f'{name:24s} {value:10.3f}')
+    print(f'template {template.name!r} built in {time.perf_counter() - start:.0f} s: {args.out}')
+
+
+if __name__ == '__main__':
+    main()
