@@ -3,12 +3,13 @@
 #
 #   bash tools/env.sh [--python PYTHON]
 #
-# The environment lies in the user's cache folder, under a name keyed by the requirement files, the install steps below and
-# Python's minor version: checkouts with the same requirements share one, and a changed requirement makes a new one. This
-# library itself is not installed into it; tools/test.sh and its like put their own checkout on PYTHONPATH. It is built under
-# a temporary name and renamed when it is finished, so that a killed install is never reused. About 6 GB and a few minutes.
+# The environment lies in the user's cache folder, under a name keyed by the requirement files, the install
+# steps below and Python's minor version: checkouts with the same requirements share one, and a changed
+# requirement makes a new one. This library itself is not installed into it; tools/test.sh and its like put
+# their own checkout on PYTHONPATH. It is built under a temporary name and renamed when it is finished, so
+# that a killed install is never reused. About 6 GB and a few minutes.
 #
-# A user with an environment of their own does not need this: docs/installation.md has the plain pip lines.
+# Who has an environment of their own does not need this: docs/installation.md has the plain pip lines.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -32,36 +33,40 @@ while [ $# -gt 0 ]; do
     esac
 done
 
-if [ -n "$choice" ]; then candidates=("$choice"); else candidates=(python3.11 python3.12 python3.10 python3); fi
+candidates=(python3.11 python3.12 python3.10 python3)
+[ -z "$choice" ] || candidates=("$choice")
 base=
 for candidate in "${candidates[@]}"; do
     if usable "$candidate"; then base=$candidate; break; fi
 done
-[ -n "$base" ] || die "no Python 3.10, 3.11 or 3.12 with the venv module; tried: ${candidates[*]}. Install one" \
-    '(Debian: apt-get install python3 python3-venv) or name it: bash tools/env.sh --python PATH'
+[ -n "$base" ] || die "no Python 3.10, 3.11 or 3.12 with the venv module; tried: ${candidates[*]}." \
+    'Install one (Debian: apt-get install python3 python3-venv) or name it: bash tools/env.sh --python PATH'
 
 step() { printf '  %s\n' "$*" >&3; }  # 3 is the terminal, as the output of pip goes to a log
 
 # ---- the steps of an install, into the environment whose Python is $1; part of the key
 install_packages() {
-    local python=$1
+    local python=$1 packages
+    packages=$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
     step '[1/4] torch, numpy and everything with plain dependencies'
     "$python" -m pip install -r "$requirements/stack.txt"
     step '[2/4] mmpose and mmdet'
     "$python" -m pip install --no-deps -r "$requirements/frameworks.txt"
     step '[3/4] detectron2'
     "$python" -m pip install --no-deps --only-binary=:all: --python-version 3.10 --implementation cp \
-        --target "$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" -r "$requirements/detectron2.txt"
+        --target "$packages" -r "$requirements/detectron2.txt"
     step '[4/4] imports'
     "$python" -c 'import cv2, detectron2, mmcv, mmdet, mmengine, mmpose, numba, numpy, torch, torchvision'
 }
 
-# ---- where: the key is the same for the same files, wherever the checkout lies
+# ---- where: the key is the same for the same requirements, wherever the checkout lies; comments do not count
 key=$(declare -f install_packages | "$base" -c '
 import hashlib, pathlib, sys
-parts = [b"%d.%d" % sys.version_info[:2], sys.stdin.buffer.read()]
-parts += [path.name.encode() + b"\0" + path.read_bytes() for path in sorted(pathlib.Path(sys.argv[1]).glob("*.txt"))]
-print(hashlib.sha256(b"\0".join(parts)).hexdigest()[:12])' "$requirements")
+parts = ["%d.%d" % sys.version_info[:2], sys.stdin.read()]
+for path in sorted(pathlib.Path(sys.argv[1]).glob("*.txt")):
+    lines = (line.partition("#")[0].strip() for line in path.read_text().splitlines())
+    parts += [path.name, *filter(None, lines)]
+print(hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12])' "$requirements")
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/meshpose_plugins
 environment=$cache/env-$key
 
@@ -83,9 +88,8 @@ if ! works; then
         say "installing into $environment (once, a few minutes; log: $log)"
         SECONDS=0
         "$base" -m venv "$building"
-        # not within a condition: there bash would go on after a failed step
-        set +e
-        ( set -e; export PIP_DISABLE_PIP_VERSION_CHECK=1; install_packages "$building/bin/python" ) 3>&2 > "$log" 2>&1
+        set +e  # and not a condition around it: within one, bash would go on after a failed step
+        ( set -e; install_packages "$building/bin/python" ) 3>&2 > "$log" 2>&1
         status=$?
         set -e
         [ $status -eq 0 ] || { tail -n 20 "$log" >&2; die "the install failed; the whole log: $log"; }

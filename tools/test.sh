@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
-# Runs the whole test suite in the environment of tools/env.sh; arguments go to pytest: bash tools/test.sh tests/losses -x
+# Runs the whole test suite in the environment of tools/env.sh; arguments go to pytest:
+#
+#   bash tools/test.sh [tests/losses -x ...]
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

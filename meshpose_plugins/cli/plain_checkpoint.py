@@ -9,8 +9,8 @@ def main(argv: list[str] | None = None) -> int:
     """Rewrite one checkpoint; see ``integrations.mmpose.checkpoint_hook.rewrite_checkpoint``."""
     parser = argparse.ArgumentParser(
         prog='meshpose plain-checkpoint',
-        description='Rewrite a checkpoint of MMEngine as tensors, plain numbers and lists, which torch >= 2.6 '
-        'loads. Reading it runs whatever code its author put in: use it for files you trust.',
+        description='Rewrite a checkpoint of MMEngine as tensors, plain numbers and lists, which torch >= '
+        '2.6 loads. Reading it runs whatever code its author put in: use it for files you trust.',
     )
     parser.add_argument('source', help='checkpoint to read, for instance a published .pth')
     parser.add_argument('destination', help='checkpoint to write; may be the source')

@@ -2,8 +2,8 @@
 
 MMEngine puts objects into its checkpoints: the message hub's HistoryBuffers, NumPy arrays of the data set's
 metainfo, NumPy scalars in a best score. torch >= 2.6 refuses all of them by default. Here each becomes the
-plain value that it holds, in its place, and a table at ``checkpoint['plain_format']`` says what it was, so that
-loading gives back the very objects.
+plain value that it holds, in its place, and a table at ``checkpoint['plain_format']`` says what it was, so
+that loading gives back the very objects.
 """
 
 from __future__ import annotations
