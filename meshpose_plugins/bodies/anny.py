@@ -70,7 +70,7 @@ def nearest_rotations(matrices: np.ndarray) -> np.ndarray:
     return left @ right
 
 
-@dataclass
+@dataclass(eq=False)
 class AnnyBody:
     """Anny, topology 'notoes': 12,272 vertices, 24,540 faces, 104 joints, 6 shape parameters.
 
