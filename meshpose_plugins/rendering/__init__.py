@@ -1,4 +1,4 @@
-"""Z-buffer rasteriser, shading, vertex visibility and overlays for triangle meshes in image pixels (NumPy, optional numba)."""
+"""Z-buffer rasteriser, shading, vertex visibility and overlays for triangle meshes in image pixels."""
 
 from .overlay import overlay_mesh
 from .rasterizer import Raster, interpolate, rasterize, render_iuv

@@ -50,7 +50,9 @@ def fit_to_picture(
     Returns:
         (N, 3) x, y, z in px of the picture.
     """
-    turned = np.asarray(vertices, dtype=np.float64) @ np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], dtype=np.float64)
+    turned = np.asarray(vertices, dtype=np.float64) @ np.array(
+        [[1, 0, 0], [0, 0, 1], [0, -1, 0]], dtype=np.float64
+    )
     low, high = turned.min(axis=0), turned.max(axis=0)
     scale = 0.9 * min(width / (high[0] - low[0]), height / (high[1] - low[1]))
     middle = (low + high) / 2
@@ -82,7 +84,9 @@ def benchmark(xyz: np.ndarray, faces: np.ndarray, height: int, width: int, repea
         f"rasterize {len(faces)} faces": lambda backend: rasterize(xyz, faces, height, width, backend),
         "vertex_normals": lambda backend: vertex_normals(xyz, faces, backend),
         "shade": lambda backend: shade(raster, xyz, faces, colors, backend=backend),
-        f"vertex_visibility of {len(some)}": lambda backend: vertex_visibility(raster, xyz, faces, some, backend=backend),
+        f"vertex_visibility of {len(some)}": lambda backend: vertex_visibility(
+            raster, xyz, faces, some, backend=backend
+        ),
     }
     return [_time(name, function, repeats) for name, function in functions.items()]
 
@@ -96,7 +100,10 @@ def _time(name: str, function: Callable[[str], object], repeats: int) -> Timing:
 
 def _same(a, b) -> bool:
     if isinstance(a, Raster):
-        return all(getattr(a, key).tobytes() == getattr(b, key).tobytes() for key in ("face_ids", "barycentrics", "depth"))
+        return all(
+            getattr(a, key).tobytes() == getattr(b, key).tobytes()
+            for key in ("face_ids", "barycentrics", "depth")
+        )
     return a.shape == b.shape and bool(np.abs(a.astype(np.float64) - b).max() <= 1e-6)
 
 

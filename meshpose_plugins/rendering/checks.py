@@ -1,4 +1,4 @@
-"""Input checks shared by the rendering functions: the compiled loops do not check bounds, so everything is checked before."""
+"""Input checks shared by the rendering functions; the compiled loops themselves check no bounds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def as_vertices(xyz: np.ndarray) -> np.ndarray:
 
 
 def as_faces(faces: np.ndarray, num_vertices: int) -> np.ndarray:
-    """Returns ``faces`` as a contiguous int64 (M, 3) array; ValueError for another shape or ids outside the mesh."""
+    """Returns ``faces`` as contiguous int64 (M, 3); ValueError for another shape or ids outside the mesh."""
     array = np.asarray(faces)
     if array.size == 0:
         return np.zeros((0, 3), dtype=np.int64)
@@ -34,7 +34,9 @@ def as_faces(faces: np.ndarray, num_vertices: int) -> np.ndarray:
     array = np.ascontiguousarray(array, dtype=np.int64)
     low, high = int(array.min()), int(array.max())
     if low < 0 or high >= num_vertices:
-        raise ValueError(f"faces name vertices {low}..{high}, but xyz has {num_vertices} vertices (0..{num_vertices - 1})")
+        raise ValueError(
+            f"faces name vertices {low}..{high}, but xyz has {num_vertices} vertices (0..{num_vertices - 1})"
+        )
     return array
 
 
@@ -51,4 +53,6 @@ def load_kernels() -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != "numba":
             raise
-        raise ImportError("backend='numba' needs numba: pip install numba, or pass backend='numpy'") from error
+        raise ImportError(
+            "backend='numba' needs numba: pip install numba, or pass backend='numpy'"
+        ) from error

@@ -1,6 +1,7 @@
 """Compiled loops (numba, one thread, GIL released, no fast-math) behind the rendering functions.
 
-Each mirrors a NumPy reference operation by operation. Arguments are trusted: shapes and ids are checked by the callers.
+Each mirrors a NumPy reference operation by operation. Arguments are trusted: shapes and ids are checked by
+the callers.
 """
 
 from __future__ import annotations
@@ -95,7 +96,11 @@ def shade(face_ids, barycentrics, faces, normals, colors, per_face, light, ambie
             if f < 0:
                 continue
             a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
-            l0, l1, l2 = barycentrics[row, column, 0], barycentrics[row, column, 1], barycentrics[row, column, 2]
+            l0, l1, l2 = (
+                barycentrics[row, column, 0],
+                barycentrics[row, column, 1],
+                barycentrics[row, column, 2],
+            )
             nx = l0 * normals[a, 0] + l1 * normals[b, 0] + l2 * normals[c, 0]
             ny = l0 * normals[a, 1] + l1 * normals[b, 1] + l2 * normals[c, 1]
             nz = l0 * normals[a, 2] + l1 * normals[b, 2] + l2 * normals[c, 2]
@@ -104,7 +109,9 @@ def shade(face_ids, barycentrics, faces, normals, colors, per_face, light, ambie
                 length = -length
             lambert = np.float32(0.0)
             if length != 0.0:
-                lambert = max(np.float32((nx * light[0] + ny * light[1] + nz * light[2]) / length), np.float32(0.0))
+                lambert = max(
+                    np.float32((nx * light[0] + ny * light[1] + nz * light[2]) / length), np.float32(0.0)
+                )
             for channel in range(3):
                 if per_face:
                     color = colors[f, channel]
@@ -115,16 +122,15 @@ def shade(face_ids, barycentrics, faces, normals, colors, per_face, light, ambie
 
 
 @_jit
-def mark_occluded(xyz, faces, vertex_ids, height, width, tolerance, visible):
-    """Clears ``visible`` of each listed vertex that a face not its own covers from nearer by more than ``tolerance``.
+def _sort_into_cells(xyz, vertex_ids, listed, height, width):
+    """Lists the positions k with ``listed[k]`` by the pixel their vertex falls into.
 
-    The vertices are sorted into pixel cells first; a face looks only at the cells under its bounding box.
+    Returns starts (height * width + 1,) and order: cell c holds ``order[starts[c]:starts[c + 1]]``.
     """
     starts = np.zeros(height * width + 1, dtype=np.int64)
-    cells = np.empty(vertex_ids.shape[0], dtype=np.int64)
+    cells = np.full(vertex_ids.shape[0], -1, dtype=np.int64)
     for k in range(vertex_ids.shape[0]):
-        cells[k] = -1
-        if visible[k]:
+        if listed[k]:
             v = vertex_ids[k]
             cells[k] = int(math.floor(xyz[v, 1] + 0.5)) * width + int(math.floor(xyz[v, 0] + 0.5))
             starts[cells[k] + 1] += 1
@@ -136,6 +142,16 @@ def mark_occluded(xyz, faces, vertex_ids, height, width, tolerance, visible):
         if cells[k] >= 0:
             order[position[cells[k]]] = k
             position[cells[k]] += 1
+    return starts, order
+
+
+@_jit
+def mark_occluded(xyz, faces, vertex_ids, height, width, tolerance, visible):
+    """Clears ``visible`` of each vertex that a face not its own covers, nearer by more than ``tolerance``.
+
+    A face looks only at the vertices in the pixels under its bounding box.
+    """
+    starts, order = _sort_into_cells(xyz, vertex_ids, visible, height, width)
     for f in range(faces.shape[0]):
         a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
         ax, ay, az = np.float64(xyz[a, 0]), np.float64(xyz[a, 1]), np.float64(xyz[a, 2])
@@ -152,13 +168,16 @@ def mark_occluded(xyz, faces, vertex_ids, height, width, tolerance, visible):
             continue
         sign = 1.0 if area > 0.0 else -1.0
         nearest = min(az, bz, cz)
-        first_column, last_column = int(math.floor(max(left, 0.0) + 0.5)), int(math.floor(min(right, width - 1.0) + 0.5))
-        first_row, last_row = int(math.floor(max(top, 0.0) + 0.5)), int(math.floor(min(bottom, height - 1.0) + 0.5))
+        first_column = int(math.floor(max(left, 0.0) + 0.5))
+        last_column = int(math.floor(min(right, width - 1.0) + 0.5))
+        first_row = int(math.floor(max(top, 0.0) + 0.5))
+        last_row = int(math.floor(min(bottom, height - 1.0) + 0.5))
         for row in range(first_row, last_row + 1):
             for slot in range(starts[row * width + first_column], starts[row * width + last_column + 1]):
                 k = order[slot]
                 v = vertex_ids[k]
-                if not visible[k] or not nearest < np.float64(xyz[v, 2]) - tolerance or v == a or v == b or v == c:
+                limit = np.float64(xyz[v, 2]) - tolerance
+                if not visible[k] or not nearest < limit or v == a or v == b or v == c:
                     continue
                 px, py = np.float64(xyz[v, 0]), np.float64(xyz[v, 1])
                 w0 = sign * _edge(bx, by, cx, cy, px, py)
@@ -167,5 +186,5 @@ def mark_occluded(xyz, faces, vertex_ids, height, width, tolerance, visible):
                 total = w0 + w1 + w2
                 if w0 < 0.0 or w1 < 0.0 or w2 < 0.0 or not total > 0.0:
                     continue
-                if (w0 * az + w1 * bz + w2 * cz) / total < np.float64(xyz[v, 2]) - tolerance:
+                if (w0 * az + w1 * bz + w2 * cz) / total < limit:
                     visible[k] = False

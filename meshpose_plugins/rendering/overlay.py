@@ -27,7 +27,8 @@ def overlay_mesh(
 
     Args:
         image: (H, W, 3) uint8 RGB; not changed.
-        xyz: (N, 3) x, y in image pixels (integer coordinates are pixel centres), z away from the camera in pixels.
+        xyz: (N, 3) x, y in image pixels (integer coordinates are pixel centres), z away from the camera in
+            pixels.
         faces: (M, 3) vertex ids.
         alpha: opacity of the mesh, 0 to 1.
         color: RGB in [0, 1] (or uint8), one (3,) or one per vertex (N, 3).
@@ -104,7 +105,7 @@ def check_image(image: np.ndarray) -> np.ndarray:
 
 
 def mesh_window(xyz: np.ndarray, height: int, width: int) -> tuple[int, int, int, int] | None:
-    """Pixels (left, top, right, bottom), ends excluded, that vertices (N, 3) and their faces can touch; None if there are none."""
+    """Pixels (left, top, right, bottom; ends excluded) that a mesh of vertices (N, 3) can touch, or None."""
     finite = xyz[np.isfinite(xyz).all(axis=1)]
     if not len(finite):
         return None

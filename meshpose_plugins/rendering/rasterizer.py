@@ -1,4 +1,4 @@
-"""Z-buffer rasterisation of triangle meshes given in image pixels: face id, barycentrics and depth per pixel."""
+"""Z-buffer rasterisation of triangle meshes in image pixels: face id, barycentrics and depth per pixel."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ class Raster:
     Attributes:
         face_ids: (H, W) int32, the nearest face at the pixel's centre, -1 where there is none.
         barycentrics: (H, W, 3) float32, weights of that face's three vertices; 0 where there is none.
-        depth: (H, W) float32, z of the surface; the background depth (infinity by default) where there is none.
+        depth: (H, W) float32, z of the surface; the background depth (infinity by default) where there is
+            none.
     """
 
     face_ids: np.ndarray
@@ -49,13 +50,13 @@ def rasterize(
 ) -> Raster:
     """Draws a triangle mesh with a z-buffer, sampled at pixel centres (integer coordinates).
 
-    A pixel whose centre lies in a triangle or on its border belongs to it; the smallest z wins, equal z the smaller
-    face id. Both windings are drawn. Faces without area or with a non-finite vertex are skipped. Depth and barycentrics
-    are linear in the image, as after a (scaled) orthographic projection; within a face of a body mesh a few metres away the
-    difference from perspective interpolation is far below a pixel.
+    A pixel whose centre lies in a triangle or on its border belongs to it; the smallest z wins, equal z the
+    smaller face id. Both windings are drawn. Faces without area or with a non-finite vertex are skipped.
+    Depth and barycentrics are linear in the image, as after a (scaled) orthographic projection; within a face
+    of a body mesh a few metres away the difference from perspective interpolation is far below a pixel.
 
-    Coordinates are rounded to float32 and evaluated in float64: differences are then exact, and because rounding is
-    monotone an edge test never has the wrong sign, so neighbouring faces leave no gaps.
+    Coordinates are rounded to float32 and evaluated in float64: differences are then exact, and because
+    rounding is monotone an edge test never has the wrong sign, so neighbouring faces leave no gaps.
 
     Args:
         xyz: (N, 3) x (right), y (down) in pixels, z (away from the camera) in any unit.
@@ -145,7 +146,9 @@ def render_iuv(
     """
     face_parts, face_uv = np.asarray(face_parts), np.asarray(face_uv, dtype=np.float32)
     if face_parts.ndim != 1 or face_uv.shape != (len(face_parts), 3, 2):
-        raise ValueError(f"face_parts must be (M,) and face_uv (M, 3, 2), got {face_parts.shape} and {face_uv.shape}")
+        raise ValueError(
+            f"face_parts must be (M,) and face_uv (M, 3, 2), got {face_parts.shape} and {face_uv.shape}"
+        )
     rows, columns, ids = drawn_pixels(raster, len(face_parts))
     result = np.zeros((raster.height, raster.width, 3), dtype=np.float32)
     result[rows, columns, 0] = face_parts[ids]
@@ -155,7 +158,7 @@ def render_iuv(
 
 
 def drawn_pixels(raster: Raster, num_faces: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Lists rows, columns and face ids of the drawn pixels, (P,) each; ValueError if a face id is not below ``num_faces``."""
+    """Rows, columns and face ids (P,) of the drawn pixels; ValueError for ids from ``num_faces`` on."""
     rows, columns = np.nonzero(raster.face_ids >= 0)
     ids = raster.face_ids[rows, columns]
     if ids.size and int(ids.max()) >= num_faces:
@@ -188,8 +191,17 @@ def _rasterize_numpy(xyz, faces, face_ids, barycentrics, depth) -> None:
         base = ends[start - 1] if start else 0
         stop = max(int(np.searchsorted(ends, base + _FRAGMENTS_PER_CHUNK, side="right")), start + 1)
         part = slice(start, stop)
-        _draw_fragments(corners, ids[part], np.sign(area[ids[part]]), first[part], sizes[part], counts[part],
-                        face_ids, barycentrics, depth)
+        _draw_fragments(
+            corners,
+            ids[part],
+            np.sign(area[ids[part]]),
+            first[part],
+            sizes[part],
+            counts[part],
+            face_ids,
+            barycentrics,
+            depth,
+        )
         start = stop
 
 
@@ -210,7 +222,8 @@ def _draw_fragments(corners, ids, signs, first, sizes, counts, face_ids, barycen
     with np.errstate(over="ignore", invalid="ignore"):
         z = (l0 * az + l1 * bz + l2 * cz).astype(np.float32)
     kept = np.nonzero(inside & (z < depth[row, column]))[0]
-    # Stable sort by pixel, then depth: fragments are listed in the order of the faces, so equal depths keep the smaller id.
+    # Stable sort by pixel, then depth: fragments come in the order of the faces, so of equal depths the
+    # smaller face id stays.
     pixel = row[kept] * depth.shape[1] + column[kept]
     kept = kept[np.lexsort((z[kept], pixel))]
     pixel = row[kept] * depth.shape[1] + column[kept]

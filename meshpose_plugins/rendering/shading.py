@@ -51,11 +51,13 @@ def shade(
 ) -> np.ndarray:
     """Colours a rasterised mesh: colour * (ambient + diffuse * max(0, normal . light)), normals interpolated.
 
-    Normals are turned towards the camera, so the winding of the faces (and a mirrored mesh) makes no difference.
+    Normals are turned towards the camera, so the winding of the faces (and a mirrored mesh) makes no
+    difference.
 
     Args:
         raster: result of :func:`rasterize` for the same vertices and faces.
-        xyz: (N, 3) vertices as rasterised; z should be in pixels too, or the normals are flattened or stretched.
+        xyz: (N, 3) vertices as rasterised; z should be in pixels too, or the normals are flattened or
+            stretched.
         faces: (M, 3) vertex ids.
         colors: RGB, one colour (3,), or one per vertex (N, 3), or with ``per_face`` one per face (M, 3);
             floats in [0, 1] or uint8.
@@ -83,8 +85,18 @@ def shade(
     rows, columns, ids = drawn_pixels(raster, len(faces))
     picture = np.zeros((raster.height, raster.width, 3), dtype=np.float32)
     if backend == "numba":
-        load_kernels().shade(raster.face_ids, raster.barycentrics, faces, normals, colors, per_face, direction,
-                             ambient, diffuse, picture)
+        load_kernels().shade(
+            raster.face_ids,
+            raster.barycentrics,
+            faces,
+            normals,
+            colors,
+            per_face,
+            direction,
+            ambient,
+            diffuse,
+            picture,
+        )
         return picture
     weights = raster.barycentrics[rows, columns]
     normal = np.einsum("pk,pkc->pc", weights, normals[faces[ids]])

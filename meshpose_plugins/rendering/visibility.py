@@ -18,16 +18,18 @@ def vertex_visibility(
 ) -> np.ndarray:
     """Tells which vertices lie inside the picture and are not hidden by the mesh itself.
 
-    A vertex is hidden when a face that does not contain it covers its exact position from nearer by more than ``tolerance``.
-    That is what a z-buffer test approximates, without its errors at silhouettes and in small pictures, where a pixel is
-    larger than the faces. Several meshes that hide each other are given as one list of vertices and faces.
+    A vertex is hidden when a face that does not contain it covers its exact position from nearer by more than
+    ``tolerance``. That is what a z-buffer test approximates, without its errors at silhouettes and in small
+    pictures, where a pixel is larger than the faces. Several meshes that hide each other are given as one
+    list of vertices and faces.
 
     Args:
         raster: result of :func:`rasterize`; gives the size of the picture.
         xyz: (N, 3) x, y in pixels, z away from the camera.
         faces: (M, 3) vertex ids; faces without area or with non-finite vertices hide nothing.
         vertex_ids: (K,) vertices that are asked about; None asks about all.
-        tolerance: how much nearer a face must be, in units of z (keeps coincident vertices from hiding each other).
+        tolerance: how much nearer a face must be, in units of z (keeps coincident vertices from hiding each
+            other).
         backend: 'numba' or 'numpy' (reference: every vertex against every face); the results are identical.
 
     Returns:
@@ -43,7 +45,9 @@ def vertex_visibility(
     faces = as_faces(faces, len(xyz))
     ids = _as_vertex_ids(vertex_ids, len(xyz))
     x, y, z = xyz[ids].T.astype(np.float64)
-    visible = (x >= -0.5) & (x < raster.width - 0.5) & (y >= -0.5) & (y < raster.height - 0.5) & np.isfinite(z)
+    visible = (
+        (x >= -0.5) & (x < raster.width - 0.5) & (y >= -0.5) & (y < raster.height - 0.5) & np.isfinite(z)
+    )
     if backend == "numba":
         load_kernels().mark_occluded(xyz, faces, ids, raster.height, raster.width, float(tolerance), visible)
     else:

@@ -14,8 +14,8 @@ def atlas_uv(
 ) -> np.ndarray:
     """Lays the 24 charts out in one texture square.
 
-    Six columns, four rows: part 1 top left, part 6 top right, part 24 bottom right. Inside its cell each chart keeps a
-    margin of 2 % of the cell, U runs to the right and V up.
+    Six columns, four rows: part 1 top left, part 6 top right, part 24 bottom right. Inside its cell each
+    chart keeps a margin of 2 % of the cell, U runs to the right and V up.
 
     Args:
         face_parts: (M,) part of each face, 1 to 24.
@@ -29,7 +29,9 @@ def atlas_uv(
     """
     face_parts, face_uv = np.asarray(face_parts), np.asarray(face_uv, dtype=np.float64)
     if face_parts.ndim != 1 or face_uv.shape != (len(face_parts), 3, 2):
-        raise ValueError(f"face_parts must be (M,) and face_uv (M, 3, 2), got {face_parts.shape} and {face_uv.shape}")
+        raise ValueError(
+            f"face_parts must be (M,) and face_uv (M, 3, 2), got {face_parts.shape} and {face_uv.shape}"
+        )
     if len(face_parts) and not (face_parts.min() >= 1 and face_parts.max() <= COLUMNS * ROWS):
         raise ValueError(f"face_parts must lie in 1..24, got {face_parts.min()}..{face_parts.max()}")
     row, column = np.divmod(face_parts.astype(np.int64) - 1, COLUMNS)

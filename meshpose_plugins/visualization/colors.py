@@ -8,15 +8,21 @@ import numpy as np
 
 PERSON_COLORS = np.array(
     [
-        (0.55, 0.75, 0.95), (0.96, 0.66, 0.45), (0.60, 0.84, 0.60), (0.93, 0.57, 0.66),
-        (0.75, 0.66, 0.93), (0.95, 0.85, 0.50), (0.50, 0.83, 0.83), (0.80, 0.70, 0.60),
+        (0.55, 0.75, 0.95),
+        (0.96, 0.66, 0.45),
+        (0.60, 0.84, 0.60),
+        (0.93, 0.57, 0.66),
+        (0.75, 0.66, 0.93),
+        (0.95, 0.85, 0.50),
+        (0.50, 0.83, 0.83),
+        (0.80, 0.70, 0.60),
     ],
     dtype=np.float32,
 )
 
 
 def _part_palette() -> np.ndarray:
-    """25 colours, index 0 black: hues far apart for neighbouring parts, left and right of a limb alike but not equal."""
+    """25 colours, index 0 black; hues in steps of the golden ratio, so that neighbours differ."""
     palette = [(0.0, 0.0, 0.0)]
     for part in range(24):
         hue = (part * 0.381966) % 1.0
@@ -33,7 +39,7 @@ def person_color(index: int) -> np.ndarray:
 
 
 def iuv_colors(iuv: np.ndarray, lines: int = 8) -> np.ndarray:
-    """Colours DensePose coordinates: a colour per part, brighter with U and V, crossed by lines of equal U and V.
+    """Colours DensePose coordinates: one colour per part, shaded by U and V, with lines of equal U and V.
 
     Args:
         iuv: (H, W, 3) part 0 to 24 and chart coordinates in [0, 1].

@@ -23,10 +23,10 @@ def save_person(
     formats: Sequence[str] = ("obj", "ply", "glb"),
     full_resolution: bool = True,
 ) -> list[Path]:
-    """Writes one person's mesh: metres, y up, standing on y = 0, vertices in the order of the body (or of the template).
+    """Writes one person's mesh: metres, y up, standing on y = 0, in the vertex order of the body.
 
-    The scale takes the person to be as large as the template (:func:`meters_per_pixel`). Texture coordinates lay the 24
-    DensePose charts out in one square (:func:`atlas_uv`).
+    The scale takes the person to be as large as the template (:func:`meters_per_pixel`). Texture coordinates
+    lay the 24 DensePose charts out in one square (:func:`atlas_uv`).
 
     Args:
         stem: path without suffix; '.obj', '.ply', '.glb' are added.
@@ -46,10 +46,13 @@ def save_person(
         raise ValueError(f"unknown mesh format {unknown[0]!r}: choose from {', '.join(WRITERS)}")
     person = check_people(vertices, template.num_vertices)
     if len(person) != 1:
-        raise ValueError(f"vertices must be one person ({template.num_vertices}, 3), got {np.shape(vertices)}")
+        raise ValueError(
+            f"vertices must be one person ({template.num_vertices}, 3), got {np.shape(vertices)}"
+        )
     person = person[0]
     if full_resolution:
-        xyz, faces, parts, uv = template.upsample(person), template.surface.faces, template.surface.face_parts, template.surface.face_uv
+        surface, xyz = template.surface, template.upsample(person)
+        faces, parts, uv = surface.faces, surface.face_parts, surface.face_uv
     else:
         xyz, faces, parts, uv = person, template.faces, template.face_parts, low_poly_uv(template)
     metric = to_y_up(xyz, meters_per_pixel(person, template), floor_center(xyz))

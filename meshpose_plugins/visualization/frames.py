@@ -24,10 +24,14 @@ def check_people(vertices: np.ndarray | Sequence[np.ndarray], num_vertices: int)
         return np.zeros((0, num_vertices, 3), dtype=np.float32)
     array = array[None] if array.ndim == 2 else array
     if array.ndim != 3 or array.shape[1:] != (num_vertices, 3):
-        raise ValueError(f"vertices must have shape (people, {num_vertices}, 3) for this template, got {array.shape}")
+        raise ValueError(
+            f"vertices must have shape (people, {num_vertices}, 3) for this template, got {array.shape}"
+        )
     broken = np.nonzero(~np.isfinite(array).all(axis=(1, 2)))[0]
     if len(broken):
-        raise ValueError(f"vertices of person {broken[0]} are not finite ({len(broken)} of {len(array)} people)")
+        raise ValueError(
+            f"vertices of person {broken[0]} are not finite ({len(broken)} of {len(array)} people)"
+        )
     return array
 
 
@@ -81,7 +85,11 @@ def to_y_up(
     Returns:
         (..., 3) float32 metres.
     """
-    turned = (np.asarray(xyz, dtype=np.float64) - np.asarray(origin, dtype=np.float64)) * [scale, -scale, -scale]
+    turned = (np.asarray(xyz, dtype=np.float64) - np.asarray(origin, dtype=np.float64)) * [
+        scale,
+        -scale,
+        -scale,
+    ]
     return turned.astype(np.float32)
 
 

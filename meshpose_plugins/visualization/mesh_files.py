@@ -1,6 +1,7 @@
 """Small writers for OBJ, PLY and GLB.
 
-Every file begins with the vertices in the order given, so that an index means the same point of the body everywhere.
+Every file begins with the vertices in the order given, so that an index means the same point of the body
+everywhere.
 """
 
 from __future__ import annotations
@@ -25,14 +26,15 @@ def write_obj(
 ) -> Path:
     """Writes a Wavefront OBJ with normals and, where given, texture coordinates.
 
-    ``v`` and ``vn`` lines are in the order of ``vertices``; ``vt`` lines have an order of their own, because a vertex on
-    the border of a chart has several.
+    ``v`` and ``vn`` lines are in the order of ``vertices``; ``vt`` lines have an order of their own, because
+    a vertex on the border of a chart has several.
 
     Args:
         path: file to write.
         vertices: (N, 3) finite positions, y up.
         faces: (M, 3) vertex ids.
-        corner_uv: (M, 3, 2) texture coordinates of each face's corners, origin bottom left, see :func:`atlas_uv`.
+        corner_uv: (M, 3, 2) texture coordinates of each face's corners, origin bottom left, see
+            :func:`atlas_uv`.
 
     Returns:
         The path.
@@ -63,9 +65,9 @@ def write_ply(
 ) -> Path:
     """Writes a binary little-endian PLY with normals and, where given, texture coordinates (``s``, ``t``).
 
-    PLY readers disagree on texture coordinates per face (some reorder the vertices), so they are given per vertex: the
-    first N vertices are ``vertices`` in their order, and copies of the vertices on chart borders, with their further
-    texture coordinates, follow. ``source_vertex`` is each vertex's id below N.
+    PLY readers disagree on texture coordinates per face (some reorder the vertices), so they are given per
+    vertex: the first N vertices are ``vertices`` in their order, and copies of the vertices on chart borders,
+    with their further texture coordinates, follow. ``source_vertex`` is each vertex's id below N.
 
     Args:
         path: file to write.
@@ -93,7 +95,11 @@ def write_ply(
     triangles = np.zeros(len(faces), dtype=[("count", "u1"), ("ids", "<i4", (3,))])
     triangles["count"], triangles["ids"] = 3, faces
     header = ["ply", "format binary_little_endian 1.0", "comment x right, y up, z towards the viewer; metres"]
-    header += [f"element vertex {len(points)}"] + [f"property float {name}" for name in columns] + ["property int source_vertex"]
+    header += (
+        [f"element vertex {len(points)}"]
+        + [f"property float {name}" for name in columns]
+        + ["property int source_vertex"]
+    )
     header += [f"element face {len(faces)}", "property list uchar int vertex_indices", "end_header"]
     head = ("\n".join(header) + "\n").encode("ascii")
     return write_atomically(path, head + points.tobytes() + triangles.tobytes())
@@ -108,9 +114,10 @@ def write_glb(
 ) -> Path:
     """Writes a binary glTF 2.0 file with normals and, where given, texture coordinates.
 
-    glTF has one texture coordinate per vertex. So the first N vertices are ``vertices`` in their order, and copies of the
-    vertices on chart borders, with their further texture coordinates, follow. The mesh's ``extras`` say how many
-    (``num_vertices``: N) and whose copies they are (``copied_vertices``: ids below N, one per copy).
+    glTF has one texture coordinate per vertex. So the first N vertices are ``vertices`` in their order, and
+    copies of the vertices on chart borders, with their further texture coordinates, follow. The mesh's
+    ``extras`` say how many (``num_vertices``: N) and whose copies they are (``copied_vertices``: ids below N,
+    one per copy).
 
     Args:
         path: file to write.
@@ -123,7 +130,8 @@ def write_glb(
         The path.
 
     Raises:
-        ValueError: wrong shapes, ids outside the mesh, positions that are not finite, or a mesh without a face.
+        ValueError: wrong shapes, ids outside the mesh, positions that are not finite, or a mesh without a
+            face.
     """
     vertices, faces, corner_uv = _check_mesh(path, vertices, faces, corner_uv)
     if not len(faces):
@@ -148,7 +156,12 @@ def _pack_glb(arrays: dict[str, np.ndarray], faces: np.ndarray, name: str, extra
         nonlocal offset
         blob = array.tobytes()
         views.append({"buffer": 0, "byteOffset": offset, "byteLength": len(blob), "target": target})
-        accessor = {"bufferView": len(views) - 1, "componentType": component, "count": len(array), "type": kind}
+        accessor = {
+            "bufferView": len(views) - 1,
+            "componentType": component,
+            "count": len(array),
+            "type": kind,
+        }
         if limits:
             accessor.update(min=array.min(axis=0).tolist(), max=array.max(axis=0).tolist())
         accessors.append(accessor)
@@ -157,7 +170,8 @@ def _pack_glb(arrays: dict[str, np.ndarray], faces: np.ndarray, name: str, extra
         return len(accessors) - 1
 
     attributes = {
-        key: add(value.astype("<f4"), 5126, f"VEC{value.shape[1]}", 34962, key == "POSITION") for key, value in arrays.items()
+        key: add(value.astype("<f4"), 5126, f"VEC{value.shape[1]}", 34962, key == "POSITION")
+        for key, value in arrays.items()
     }
     indices = add(faces.reshape(-1).astype("<u4"), 5125, "SCALAR", 34963, False)
     document = {
@@ -165,9 +179,23 @@ def _pack_glb(arrays: dict[str, np.ndarray], faces: np.ndarray, name: str, extra
         "scene": 0,
         "scenes": [{"nodes": [0]}],
         "nodes": [{"mesh": 0, "name": name}],
-        "meshes": [{"name": name, "primitives": [{"attributes": attributes, "indices": indices, "material": 0}], "extras": extras}],
-        "materials": [{"name": "body", "pbrMetallicRoughness": {
-            "baseColorFactor": [0.66, 0.78, 0.92, 1.0], "metallicFactor": 0.0, "roughnessFactor": 0.8}}],
+        "meshes": [
+            {
+                "name": name,
+                "primitives": [{"attributes": attributes, "indices": indices, "material": 0}],
+                "extras": extras,
+            }
+        ],
+        "materials": [
+            {
+                "name": "body",
+                "pbrMetallicRoughness": {
+                    "baseColorFactor": [0.66, 0.78, 0.92, 1.0],
+                    "metallicFactor": 0.0,
+                    "roughnessFactor": 0.8,
+                },
+            }
+        ],
         "accessors": accessors,
         "bufferViews": views,
         "buffers": [{"byteLength": offset}],
@@ -175,7 +203,9 @@ def _pack_glb(arrays: dict[str, np.ndarray], faces: np.ndarray, name: str, extra
     text = json.dumps(document, separators=(",", ":")).encode("utf-8")
     text += b" " * (-len(text) % 4)
     binary = b"".join(blobs)
-    chunks = struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(binary), b"BIN\0") + binary
+    chunks = (
+        struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(binary), b"BIN\0") + binary
+    )
     return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
 
 

@@ -8,7 +8,12 @@ import cv2
 import numpy as np
 
 from meshpose_plugins.rendering import render_iuv, shade
-from meshpose_plugins.rendering.overlay import average_blocks, check_image, mesh_window, rasterize_supersampled
+from meshpose_plugins.rendering.overlay import (
+    average_blocks,
+    check_image,
+    mesh_window,
+    rasterize_supersampled,
+)
 from meshpose_plugins.templates import MeshTemplate
 
 from .colors import iuv_colors, person_color
@@ -28,7 +33,8 @@ def overlay_people(
 ) -> np.ndarray:
     """Draws all people's full-resolution meshes on the photograph, each in a colour of its own.
 
-    Depth is known only within a person; between people, whoever reaches lower in the picture is drawn in front.
+    Depth is known only within a person; between people, whoever reaches lower in the picture is drawn in
+    front.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -65,7 +71,11 @@ def draw_boxes(image: np.ndarray, boxes: np.ndarray | Sequence[Sequence[float]])
         ValueError: wrong shapes, or boxes that are not finite.
     """
     result = check_image(image).copy()
-    boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 4) if np.size(boxes) == 0 else np.asarray(boxes, dtype=np.float64)
+    boxes = (
+        np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
+        if np.size(boxes) == 0
+        else np.asarray(boxes, dtype=np.float64)
+    )
     if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
         raise ValueError(f"boxes must be finite (P, 4) x1, y1, x2, y2, got shape {boxes.shape}")
     thickness = max(2, round(min(result.shape[:2]) / 200))
@@ -86,10 +96,10 @@ def draw_panels(
     wireframe: bool = False,
     panel_size: int = 640,
 ) -> np.ndarray:
-    """Draws the overview of one photograph: input with boxes, meshes on it, the side view, DensePose coordinates.
+    """Draws the overview of one photograph: input with boxes, meshes, side view, DensePose coordinates.
 
-    The side view turns every person by 90 degrees about the vertical axis through the middle of his or her mesh, as seen
-    from the left border of the picture: who faces the camera looks to the right.
+    The side view turns every person by 90 degrees about the vertical axis through the middle of his or her
+    mesh, as seen from the left border of the picture: who faces the camera looks to the right.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -133,7 +143,7 @@ def _fit(image: np.ndarray, size: int) -> tuple[np.ndarray, np.float32]:
 
 
 def _layered(full: np.ndarray, people: np.ndarray) -> np.ndarray:
-    """Moves people (P, N, 3) apart in depth, so that whoever reaches lower in the picture is in front of the others."""
+    """Moves people (P, N, 3) apart in depth: whoever reaches lower in the picture comes to the front."""
     layered = np.array(full, dtype=np.float32)
     if len(layered):
         extent = float(np.ptp(layered[..., 2])) + 1
@@ -173,8 +183,10 @@ def _draw_iuv(image: np.ndarray, full: np.ndarray, template: MeshTemplate) -> np
     return _draw_scene(image, full, template, 1.0, paint)
 
 
-def _draw_scene(image: np.ndarray, full: np.ndarray, template: MeshTemplate, alpha: float, paint: Callable) -> np.ndarray:
-    """Rasterises people (P, N, 3) together, anti-aliased, and puts what ``paint`` makes of it over a copy of ``image``."""
+def _draw_scene(
+    image: np.ndarray, full: np.ndarray, template: MeshTemplate, alpha: float, paint: Callable
+) -> np.ndarray:
+    """Rasterises people (P, N, 3) together, anti-aliased, and puts what ``paint`` returns over a copy."""
     result = image.copy()
     window = mesh_window(full.reshape(-1, 3), *image.shape[:2])
     if window is None:
@@ -199,7 +211,7 @@ def _draw_edges(picture: np.ndarray, person: np.ndarray, template: MeshTemplate,
     front = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0] < 0  # outward normal has negative z
     lines = person[template.faces[front]][..., :2]
     dark = tuple(int(value) for value in color * 90)
-    points = np.clip(np.rint(lines * 8), -2**20, 2**20).astype(np.int32)  # an eighth of a pixel: shift=3
+    points = np.clip(np.rint(lines * 8), -(2**20), 2**20).astype(np.int32)  # an eighth of a pixel: shift=3
     cv2.polylines(picture, list(points), True, dark, 1, cv2.LINE_AA, shift=3)
 
 

@@ -31,11 +31,12 @@ def write_viewer(
     title: str = "Body meshes",
     names: Sequence[str] | None = None,
 ) -> Path:
-    """Writes one self-contained HTML page that shows people's meshes: turn, move, zoom by mouse, touch or keys.
+    """Writes one self-contained HTML page that shows people's meshes, to be turned, moved and zoomed.
 
-    People keep their places in the picture, in metres (y up, zero below their middle); one scale, the median of
-    :func:`meters_per_pixel`, serves for all, and everybody's root lies at the same depth, because depth between people is
-    not predicted. The page embeds the full-resolution surfaces as base64 and loads nothing from elsewhere.
+    People keep their places in the picture, in metres (y up, zero below their middle); one scale, the median
+    of :func:`meters_per_pixel`, serves for all, and everybody's root lies at the same depth, because depth
+    between people is not predicted. The page embeds the full-resolution surfaces as base64 and loads nothing
+    from elsewhere.
 
     Args:
         path: file to write, usually ``*.html``.
@@ -49,12 +50,17 @@ def write_viewer(
         The path.
 
     Raises:
-        ValueError: vertices of another template or not finite, another number of names, or an image that is not uint8 RGB.
+        ValueError: vertices of another template or not finite, another number of names, or an image that is
+            not uint8 RGB.
     """
     people = check_people(vertices, template.num_vertices)
-    names = [f"person {k + 1}" for k in range(len(people))] if names is None else [str(name) for name in names]
+    names = (
+        [f"person {k + 1}" for k in range(len(people))] if names is None else [str(name) for name in names]
+    )
     if len(names) != len(people):
-        raise ValueError(f"names must have one entry per person: got {len(names)} names for {len(people)} people")
+        raise ValueError(
+            f"names must have one entry per person: got {len(names)} names for {len(people)} people"
+        )
     scene = {
         "faces": _encode(template.surface.faces, "<u4"),
         "edges": _encode(template.source_vertex_ids[template.edges], "<u4"),
@@ -64,9 +70,13 @@ def write_viewer(
         "photo": None if image is None else _inset(check_image(image)),
     }
     page = resources.files(__package__).joinpath("assets/viewer.html").read_text(encoding="utf-8")
-    data = json.dumps(scene, separators=(",", ":")).replace("<", "\\u003c")  # no name can close the script element
+    data = json.dumps(scene, separators=(",", ":")).replace(
+        "<", "\\u003c"
+    )  # no name can close the script element
     values = {"title": html.escape(title), "scene": data}
-    page = re.sub(r"\{\{(title|scene)\}\}", lambda match: values[match.group(1)], page)  # one pass: values stay as they are
+    page = re.sub(
+        r"\{\{(title|scene)\}\}", lambda match: values[match.group(1)], page
+    )  # one pass: values stay as they are
     return write_atomically(path, page.encode("utf-8"))
 
 

@@ -1,4 +1,4 @@
-"""The rasteriser: what it draws, that both backends agree bit for bit, and that bad input is refused or skipped."""
+"""The rasteriser: what it draws, that both backends agree bit for bit, what is refused or skipped."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,9 @@ def test_nearest_face_wins_and_equal_depth_goes_to_the_smaller_id():
     faces = np.concatenate([np.array([[0, 1, 2], [0, 2, 3]]) + 4 * k for k in range(3)])
     raster = both(xyz, faces, 10, 10)
     assert set(np.unique(raster.face_ids)) == {2, 3}
-    diagonal = np.diagonal(raster.face_ids)  # belongs to both triangles of the nearer squares, four faces in all
+    diagonal = np.diagonal(
+        raster.face_ids
+    )  # belongs to both triangles of the nearer squares, four faces in all
     assert (diagonal == 2).all()
 
 
@@ -68,7 +70,9 @@ def test_neighbouring_faces_leave_no_gap():
     xyz[inner, :2] += np.round(rng.uniform(-0.4, 0.4, (inner.sum(), 2)) * 8) / 8
     xyz[:, :2] *= 4  # many vertices and edges exactly on pixel centres
     corner = (np.arange(12)[:, None] * 13 + np.arange(12)).reshape(-1)
-    faces = np.concatenate([np.stack([corner, corner + 1, corner + 14], 1), np.stack([corner, corner + 14, corner + 13], 1)])
+    faces = np.concatenate(
+        [np.stack([corner, corner + 1, corner + 14], 1), np.stack([corner, corner + 14, corner + 13], 1)]
+    )
     assert both(xyz, faces, 49, 49).mask.all()
 
 
@@ -80,7 +84,11 @@ def test_winding_and_face_order_of_corners_do_not_change_what_is_covered():
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 10**6), scale=st.sampled_from([0.5, 3.0, 20.0, 200.0, 1e6, 1e30, 3e38]), snap=st.booleans())
+@given(
+    seed=st.integers(0, 10**6),
+    scale=st.sampled_from([0.5, 3.0, 20.0, 200.0, 1e6, 1e30, 3e38]),
+    snap=st.booleans(),
+)
 def test_backends_agree_on_random_soups(seed, scale, snap):
     rng = np.random.default_rng(seed)
     with np.errstate(over="ignore"):
@@ -100,7 +108,9 @@ def test_large_faces_are_drawn_in_chunks_with_the_same_result(monkeypatch):
 
 
 def test_faces_without_area_or_with_non_finite_vertices_are_skipped():
-    xyz = np.array([[0, 0, 0], [9, 0, 0], [0, 9, 0], [np.nan, 3, 0], [5, 5, np.inf], [4.5, 0, 0], [1e300, 0, 0]])
+    xyz = np.array(
+        [[0, 0, 0], [9, 0, 0], [0, 9, 0], [np.nan, 3, 0], [5, 5, np.inf], [4.5, 0, 0], [1e300, 0, 0]]
+    )
     faces = np.array([[0, 1, 3], [0, 1, 4], [0, 5, 1], [2, 2, 1], [0, 2, 6]])
     assert not both(xyz, faces, 10, 10).mask.any()
     assert both(xyz, np.concatenate([faces, [[0, 1, 2]]]), 10, 10).face_ids.max() == 5

@@ -19,7 +19,9 @@ def test_benchmark_reports_agreement_and_times():
 
 
 def test_fit_to_picture_stands_upright_and_faces_the_camera():
-    head, foot, nose = module.fit_to_picture(np.array([[0, 0, 1.7], [0, 0, 0], [0, -0.1, 1.6]]) + [[1e-3, 0, 0], [0, 0, 0], [0, 0, 0]], 200, 100)
+    head, foot, nose = module.fit_to_picture(
+        np.array([[0, 0, 1.7], [0, 0, 0], [0, -0.1, 1.6]]) + [[1e-3, 0, 0], [0, 0, 0], [0, 0, 0]], 200, 100
+    )
     assert head[1] < foot[1] and nose[2] < head[2]
 
 

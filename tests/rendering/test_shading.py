@@ -27,7 +27,9 @@ def test_normals_of_a_sphere_point_outwards_and_backends_agree(ball):
 def test_backends_agree_and_background_stays_black(ball, per_face):
     xyz, faces, raster = ball
     colors = np.random.default_rng(0).random((len(faces) if per_face else len(xyz), 3))
-    pictures = [shade(raster, xyz, faces, colors, per_face=per_face, backend=name) for name in ("numba", "numpy")]
+    pictures = [
+        shade(raster, xyz, faces, colors, per_face=per_face, backend=name) for name in ("numba", "numpy")
+    ]
     np.testing.assert_allclose(*pictures, atol=1e-6)
     assert pictures[0].dtype == np.float32 and pictures[0].shape == (48, 64, 3)
     assert (pictures[0][~raster.mask] == 0).all() and pictures[0][raster.mask].max() <= 1
@@ -36,7 +38,9 @@ def test_backends_agree_and_background_stays_black(ball, per_face):
 def test_lambert_law_on_a_sphere(ball):
     xyz, faces, raster = ball
     light = np.array([-0.6, 0.0, -0.8])
-    picture = shade(raster, xyz, faces, (1.0, 1.0, 1.0), light=3 * light, ambient=0.2, diffuse=(0.7, 0.5, 0.0))
+    picture = shade(
+        raster, xyz, faces, (1.0, 1.0, 1.0), light=3 * light, ambient=0.2, diffuse=(0.7, 0.5, 0.0)
+    )
     rows, columns = np.nonzero((np.hypot(*(np.indices((48, 64)) - np.array([24, 32])[:, None, None])) < 18))
     normal = np.stack([columns - 32, rows - 24, np.zeros(len(rows))], axis=1) / 20
     normal[:, 2] = -np.sqrt(1 - (normal**2).sum(axis=1))

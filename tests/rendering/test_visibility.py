@@ -60,7 +60,9 @@ def test_agrees_with_the_z_buffer_away_from_silhouettes():
 
 def test_vertices_outside_the_picture_are_not_seen():
     triangle = np.array([[-0.6, 1.0, 0.0], [-0.4, 1.0, 0.0], [3.4, 2.0, 0.0]])
-    visible = vertex_visibility(rasterize(triangle, np.array([[0, 1, 2]]), 4, 4), triangle, np.array([[0, 1, 2]]))
+    visible = vertex_visibility(
+        rasterize(triangle, np.array([[0, 1, 2]]), 4, 4), triangle, np.array([[0, 1, 2]])
+    )
     np.testing.assert_array_equal(visible, [False, True, True])
 
 

@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 import trimesh
 
-from meshpose_plugins.visualization import atlas_uv, meters_per_pixel, save_person, to_y_up, write_glb, write_obj, write_ply
+from meshpose_plugins.visualization import (
+    atlas_uv,
+    meters_per_pixel,
+    save_person,
+    to_y_up,
+    write_glb,
+    write_obj,
+    write_ply,
+)
 from meshpose_plugins.visualization.frames import check_people, floor_center
 
 WRITERS = {"obj": write_obj, "ply": write_ply, "glb": write_glb}
@@ -30,7 +38,9 @@ def test_round_trip_of_the_full_surface(tmp_path, anny_template, suffix, with_uv
     if not with_uv or suffix == "obj":
         np.testing.assert_array_equal(mesh.faces, surface.faces)
         assert mesh.is_watertight and mesh.volume > 0
-    if with_uv and suffix != "obj":  # trimesh keeps one texture coordinate per vertex of an OBJ when the order is kept
+    if (
+        with_uv and suffix != "obj"
+    ):  # trimesh keeps one texture coordinate per vertex of an OBJ when the order is kept
         np.testing.assert_allclose(mesh.visual.uv[mesh.faces], uv, atol=1e-6)
     length = np.linalg.norm(mesh.vertex_normals, axis=1)
     np.testing.assert_allclose(length, 1, atol=1e-3)
@@ -41,7 +51,10 @@ def test_obj_lines_index_vertices_normals_and_texture(tmp_path):
     faces = np.array([[0, 1, 2], [2, 1, 3]])
     uv = np.array([[[0.0, 0.0], [0.1, 0.0], [0.0, 0.1]], [[0.5, 0.6], [0.6, 0.5], [0.6, 0.6]]])
     lines = write_obj(tmp_path / "a.obj", vertices, faces, uv).read_text().splitlines()
-    rows = {kind: [line.split()[1:] for line in lines if line.startswith(kind + " ")] for kind in ("v", "vn", "vt", "f")}
+    rows = {
+        kind: [line.split()[1:] for line in lines if line.startswith(kind + " ")]
+        for kind in ("v", "vn", "vt", "f")
+    }
     assert len(rows["v"]) == len(rows["vn"]) == 4 and len(rows["vt"]) == 6
     texture = np.array(rows["vt"], dtype=float)
     for k, row in enumerate(rows["f"]):
@@ -53,7 +66,9 @@ def test_obj_lines_index_vertices_normals_and_texture(tmp_path):
 
 def test_glb_says_whose_copies_the_further_vertices_are(tmp_path, anny_template):
     surface = anny_template.surface
-    path = write_glb(tmp_path / "a.glb", surface.vertices, surface.faces, atlas_uv(surface.face_parts, surface.face_uv))
+    path = write_glb(
+        tmp_path / "a.glb", surface.vertices, surface.faces, atlas_uv(surface.face_parts, surface.face_uv)
+    )
     content = path.read_bytes()
     magic, version, total = struct.unpack("<4sII", content[:12])
     assert (magic, version, total) == (b"glTF", 2, len(content))
@@ -140,8 +155,14 @@ def test_saved_person_stands_upright_in_metres(tmp_path, anny_template, two_peop
         assert len(mesh.vertices) >= count and mesh.visual.uv is not None
     left = anny_template.keypoint_names.index("left_wrist")
     assert not full or load(paths[0]).is_watertight
-    source = load(paths[1]).vertices[anny_template.source_vertex_ids] if full else load(paths[1]).vertices[: anny_template.num_vertices]
-    assert (anny_template.keypoint_regressor @ source)[left, 0] > 0.2  # who faces the camera has the left hand at the right
+    source = (
+        load(paths[1]).vertices[anny_template.source_vertex_ids]
+        if full
+        else load(paths[1]).vertices[: anny_template.num_vertices]
+    )
+    assert (anny_template.keypoint_regressor @ source)[
+        left, 0
+    ] > 0.2  # who faces the camera has the left hand at the right
     nose = anny_template.keypoint_names.index("nose")
     assert (anny_template.keypoint_regressor @ source)[nose, 2] > 0  # and looks towards the viewer
 

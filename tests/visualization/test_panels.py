@@ -36,7 +36,9 @@ def test_people_have_colours_of_their_own(photo, anny_template, two_people):
     picture = overlay_people(photo, two_people, anny_template, alpha=1.0).astype(float)
     for index, columns in enumerate((slice(0, 110), slice(130, 240))):
         part = picture[:, columns][changed(picture, photo)[:, columns]].mean(axis=0)
-        np.testing.assert_allclose(part / part.max(), person_color(index) / person_color(index).max(), atol=0.08)
+        np.testing.assert_allclose(
+            part / part.max(), person_color(index) / person_color(index).max(), atol=0.08
+        )
 
 
 def test_whoever_reaches_lower_is_in_front(anny_template, two_people):
