@@ -12,14 +12,14 @@ from .base import BodyModel
 # Capsules: name -> (joint at one end, joint at the other end, radius in metres of an average adult).
 _SIDE_CAPSULES = {
     "upperarm": ("upperarm02.{s}", "lowerarm01.{s}", 0.045),
-    "forearm": ("lowerarm01.{s}", "wrist.{s}", 0.035),
-    "hand": ("wrist.{s}", "finger3-2.{s}", 0.035),
-    "flank": ("upperleg01.{s}", "shoulder01.{s}", 0.085),
-    "thigh": ("upperleg02.{s}", "lowerleg01.{s}", 0.065),
+    "forearm": ("lowerarm01.{s}", "wrist.{s}", 0.03),
+    "hand": ("wrist.{s}", "finger3-2.{s}", 0.022),
+    "flank": ("upperleg01.{s}", "shoulder01.{s}", 0.055),
+    "thigh": ("upperleg02.{s}", "lowerleg01.{s}", 0.06),
     "shank": ("lowerleg01.{s}", "foot.{s}", 0.05),
     "foot": ("foot.{s}", "toe2-2.{s}", 0.04),
 }
-_CENTRAL_CAPSULES = {"trunk": ("spine05", "spine01", 0.12), "head": ("neck03", "eye.{s}", 0.095)}
+_CENTRAL_CAPSULES = {"trunk": ("spine05", "spine01", 0.11), "head": ("neck03", "eye.{s}", 0.095)}
 
 _PAIRS = (
     [(limb, other) for limb in ("forearm.{a}", "hand.{a}") for other in (

@@ -16,7 +16,7 @@ ARM_ANGLES = ("arm_plane", "arm_elevation", "arm_rotation", "elbow_flexion", "pr
 # Ranges of motion of healthy adults, rounded down where clothing and flesh stop a limb earlier.
 SIDE_LIMITS = {
     "hip_flexion": (-30, 120), "hip_abduction": (-18, 50), "hip_rotation": (-30, 45), "knee_flexion": (0, 140),
-    "ankle_flexion": (-22, 45), "ankle_tilt": (-12, 12), "arm_plane": (-35, 115), "arm_elevation": (-45, 172),
+    "ankle_flexion": (-22, 45), "ankle_tilt": (-12, 12), "arm_plane": (-45, 115), "arm_elevation": (-45, 172),
     "arm_rotation": (-60, 85), "elbow_flexion": (2, 142), "pronation": (-70, 75), "wrist_flexion": (-55, 60),
     "wrist_deviation": (-15, 28), "finger_flexion": (-8, 85), "thumb_flexion": (-10, 50),
 }
@@ -48,9 +48,9 @@ LEG_MODES = (
     LegMode("stride", 12, (24, 2, 4, 10), (-14, 2, 4, 14), (10, 4, 6, 9), (2, 4), flat_feet=0.6, arm_swing=0.7),
     LegMode("step", 6, (28, 2, 4, 50), (2, 2, 4, 6), (10, 4, 6, 14), (2, 4), flat_feet=0.4, arm_swing=0.6),
     LegMode("run", 5, (60, 3, 2, 85), (-8, 3, 2, 35), (14, 4, 6, 22), (8, 6), (6, 6), 0.2, 0.7),
-    LegMode("sit", 10, (84, 9, 8, 85), (84, 9, 8, 85), (11, 8, 11, 18), (-5, 9), (8, 10)),
+    LegMode("sit", 13, (84, 9, 8, 85), (84, 9, 8, 85), (11, 8, 11, 18), (-5, 9), (8, 10)),
     LegMode("sit with legs stretched", 2, (84, 11, 8, 16), (84, 11, 8, 30), (9, 8, 9, 16), (-14, 9), (14, 9), 0.0),
-    LegMode("squat", 4, (104, 17, 12, 118), (104, 17, 12, 118), (10, 9, 9, 12), (14, 8), (18, 10), 0.7),
+    LegMode("squat", 6, (104, 17, 12, 118), (104, 17, 12, 118), (10, 9, 9, 12), (14, 8), (18, 10), 0.7),
     LegMode("half squat", 5, (52, 12, 10, 66), (52, 12, 10, 66), (18, 8, 9, 18), (14, 9), (10, 9)),
     LegMode("kneel on one knee", 3, (86, 9, 5, 90), (2, 6, 4, 96), (12, 7, 8, 12), (2, 6), flat_feet=0.5),
     LegMode("kneel", 2, (30, 9, 2, 118), (30, 9, 2, 118), (28, 6, 7, 14), (0, 6), (6, 9), 0.0),
@@ -70,8 +70,8 @@ class ArmMode(NamedTuple):
 
 
 ARM_MODES = (
-    ArmMode("hang", 20, (60, 10, 12, 16, 15, 2), (35, 5, 14, 10, 25, 12)),
-    ArmMode("hang bent", 9, (40, 17, 20, 48, 15, 2), (35, 9, 15, 20, 28, 15)),
+    ArmMode("hang", 30, (72, 13, 12, 16, 15, 2), (26, 5, 14, 9, 25, 12)),
+    ArmMode("hang bent", 11, (40, 17, 20, 48, 15, 2), (35, 9, 15, 20, 28, 15)),
     ArmMode("hand on hip", 6, (96, 44, 48, 92, 25, 10), (14, 8, 14, 14, 25, 25)),
     ArmMode("hold in front", 15, (18, 30, 15, 82, 0, 0), (28, 18, 18, 24, 35, 20)),
     ArmMode("hand to face", 8, (20, 55, 10, 122, 0, 5), (30, 24, 28, 13, 35, 20)),
@@ -79,11 +79,11 @@ ARM_MODES = (
     ArmMode("reach to the side", 9, (86, 82, 0, 26, 5, 0), (18, 26, 28, 26, 35, 20)),
     ArmMode("raised", 10, (62, 146, -8, 34, 0, 0), (36, 20, 25, 30, 35, 20)),
     ArmMode("hand behind head", 4, (88, 122, -28, 128, 0, 0), (13, 13, 15, 9, 30, 18)),
-    ArmMode("pulled back", 3, (20, -26, 15, 40, 10, 0), (18, 11, 15, 30, 30, 15)),
+    ArmMode("pulled back", 4, (-32, -28, 10, 40, 10, 0), (12, 11, 15, 30, 30, 15)),
     ArmMode("anything", 9, (40, 85, 8, 62, 0, 0), (75, 80, 48, 62, 60, 40)),
 )
-SWING_FORWARD = ArmMode("swing forward", 0, (8, 26, 12, 38, 10, 0), (10, 12, 10, 24, 20, 10))
-SWING_BACK = ArmMode("swing back", 0, (18, -20, 12, 28, 10, 0), (8, 10, 10, 22, 20, 10))
+SWING_FORWARD = ArmMode("swing forward", 0, (28, 27, 8, 38, 10, 0), (12, 11, 10, 22, 20, 10))
+SWING_BACK = ArmMode("swing back", 0, (-34, -24, 8, 28, 10, 0), (9, 9, 10, 20, 20, 10))
 
 
 class TrunkMode(NamedTuple):

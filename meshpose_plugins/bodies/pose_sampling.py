@@ -160,8 +160,9 @@ def _sample_legs(side: np.ndarray, rng: np.random.Generator, legs: np.ndarray, s
     means = _LEG_MEAN[legs]
     means[swapped] = means[swapped, ::-1]
     noise = rng.normal(size=(len(side), 2, 6))
+    # The legs move together: part of the second leg's noise is that of the first.
+    noise[:, 1] = 0.6 * noise[:, 0] + 0.8 * noise[:, 1]
     side[..., _LEG_COLUMNS] = means + noise[..., :4] * _LEG_SPREAD[legs, None]
-    # Legs that start alike bend alike: half of the noise of the second leg is that of the first.
     side[..., _SIDE["ankle_flexion"]] = noise[..., 4] * 6
     side[..., _SIDE["ankle_tilt"]] = noise[..., 5] * 4
 
