@@ -1,0 +1,130 @@
+"""What holds for every loss: gradients, no labels, validity per sample, extreme predictions, autocast, and the criterion."""
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from meshpose_plugins.losses import (BarycentricLoss, EdgeLengthLoss, MeshPoseCriterion, MeshPoseTargets,
+                                     UVConsistencyLoss, VertexHeatmapLoss, VertexLoss, VisibilityLoss)
+from meshpose_plugins.losses.uv_consistency import interpolate_points
+from meshpose_plugins.modeling import (MeshPoseNetwork, MeshPoseOutput, RegressionBranch, VertexPoseBranch,
+                                       VisibilityFusion, soft_argmax_2d)
+
+EDGES = [[0, 1], [1, 2], [2, 3], [3, 4], [4, 5], [5, 0], [1, 4]]
+LOSSES = {
+    "barycentric": BarycentricLoss(), "uv": UVConsistencyLoss(), "visibility": VisibilityLoss(),
+    "fused": VertexLoss(z_weight=0.5), "regressed": VertexLoss(which="regressed"),
+    "vertexpose": VertexLoss(which="vertexpose"), "edges": EdgeLengthLoss(EDGES),
+    "edges_regressed": EdgeLengthLoss(EDGES, which="regressed", z_weight=0.5), "heatmap": VertexHeatmapLoss()}
+
+every_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+
+
+@every_loss
+def test_gradcheck(loss, output, targets):
+    def evaluate(heatmaps, xyz, logits):
+        xy = soft_argmax_2d(heatmaps)
+        return loss.from_output(MeshPoseOutput(heatmaps, xy, xyz, logits, VisibilityFusion()(4 * xy, xyz, logits)), targets)
+
+    leaves = [getattr(output, name).detach()[:1].requires_grad_()
+              for name in ("heatmaps", "xyz_regressed", "visibility_logits")]
+    targets = targets[:1]
+    assert evaluate(*leaves).item() > 0
+    assert torch.autograd.gradcheck(evaluate, leaves)
+
+
+@every_loss
+def test_no_label_costs_zero_and_keeps_the_graph(loss, output):
+    leaves = (output.heatmaps, output.xyz_regressed, output.visibility_logits)
+    value = loss.from_output(output, MeshPoseTargets.empty(3, 5, 6, (24, 32)))
+    assert value.item() == 0 and value.requires_grad
+    gradients = [g for g in torch.autograd.grad(value, leaves, allow_unused=True) if g is not None]
+    assert gradients and all((gradient == 0).all() for gradient in gradients)
+
+
+@every_loss
+def test_an_invalid_sample_changes_nothing(loss, output, targets, with_invalid_sample):
+    expected, value = loss.from_output(output, targets), loss.from_output(*with_invalid_sample)
+    assert expected.item() > 0
+    torch.testing.assert_close(value, expected, rtol=0, atol=1e-12)
+    leaves = (output.heatmaps, output.xyz_regressed, output.visibility_logits)
+    for have, want in zip(torch.autograd.grad(value, leaves, retain_graph=True, allow_unused=True),
+                          torch.autograd.grad(expected, leaves, allow_unused=True)):
+        if want is not None:
+            torch.testing.assert_close(have, want, rtol=0, atol=1e-12)
+
+
+@every_loss
+@pytest.mark.parametrize("scale", [0.0, 1e6])
+def test_extreme_predictions_stay_finite(loss, output, targets, scale):
+    leaves = [(scale * tensor.detach().float()).requires_grad_()
+              for tensor in (output.heatmaps, output.xyz_regressed, output.visibility_logits)]
+    xy = soft_argmax_2d(leaves[0])
+    extreme = MeshPoseOutput(leaves[0], xy, leaves[1], leaves[2], VisibilityFusion()(4 * xy, leaves[1], leaves[2]))
+    value = loss.from_output(extreme, targets.to(torch.float32))
+    value.backward()
+    assert torch.isfinite(value)
+    assert all(leaf.grad is None or torch.isfinite(leaf.grad).all() for leaf in leaves)
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return MeshPoseNetwork(VertexPoseBranch(16, 6), RegressionBranch(16, 6, (24, 32), 4, 8), VisibilityFusion()).train()
+
+
+def test_without_labels_every_parameter_gets_a_gradient(network):
+    criterion = MeshPoseCriterion(LOSSES)
+    values = criterion(network(torch.randn(3, 16, 8, 6)), MeshPoseTargets.empty(3, 5, 6, (24, 32)))
+    sum(values.values()).backward()
+    assert all(parameter.grad is not None and (parameter.grad == 0).all() for parameter in network.parameters())
+
+
+def test_autocast_bfloat16_stays_near_float32(network, targets):
+    criterion, feature, targets = MeshPoseCriterion(LOSSES), torch.randn(3, 16, 8, 6), targets.to(torch.float32)
+    expected = criterion(network(feature), targets)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        values = criterion(network(feature), targets)
+        sum(values.values()).backward()
+    for name, value in values.items():
+        assert value.dtype == torch.float32
+        torch.testing.assert_close(value, expected[name], rtol=0.02, atol=0.02)
+    assert all(torch.isfinite(parameter.grad).all() for parameter in network.parameters())
+
+
+def test_criterion_weights_every_loss(output, targets):
+    values = MeshPoseCriterion({"a": VisibilityLoss(), "b": VisibilityLoss(loss_weight=0.25)})(output, targets)
+    torch.testing.assert_close(values["b"], 0.25 * values["a"])
+    assert list(values) == ["a", "b"]
+
+
+def test_training_fits_a_batch(targets):
+    vertices = targets.vertices.clamp(min=torch.tensor([0.0, 0, 0])).minimum(torch.tensor([20.0, 28, 10]))
+    vertices[:, 0, 0] = -20  # one vertex outside the crop, in no triangle
+    ids = targets.point_vertex_ids.clamp(min=1)
+    points = interpolate_points(vertices[..., :2], ids, targets.point_barycentrics)
+    targets = replace(targets, vertices=vertices, points_xy=points, point_vertex_ids=ids,
+                      vertices_valid=torch.ones(3, 6, dtype=torch.bool)).to(torch.float32)
+    torch.manual_seed(0)
+    network = MeshPoseNetwork(VertexPoseBranch(48, 6), RegressionBranch(48, 6, (24, 32), 8, 16), VisibilityFusion())
+    feature = torch.randn(3, 48, 8, 6)
+    # without edge lengths: a mesh of random edges has wrong (mirrored) shapes of nearly the right lengths
+    criterion = MeshPoseCriterion({name: loss for name, loss in LOSSES.items() if "edges" not in name})
+    optimizer = torch.optim.Adam(network.train().parameters(), lr=0.02)
+    history = []
+    for _ in range(100):
+        values = criterion(network(feature), targets)
+        history.append({name: value.item() for name, value in values.items()})
+        optimizer.zero_grad()
+        sum(values.values()).backward()
+        optimizer.step()
+    for name in ("uv", "fused", "regressed", "vertexpose", "visibility"):
+        assert history[-1][name] < 0.1 * history[0][name], name
+
+
+def test_criterion_errors(output, targets):
+    with pytest.raises(ValueError, match=r"losses\['x'\] is a Linear"):
+        MeshPoseCriterion({"x": nn.Linear(1, 1)})
+    with pytest.raises(ValueError, match="predictions of 2 crops, targets of 3"):
+        MeshPoseCriterion(LOSSES)(output[:2], targets)

@@ -1,0 +1,148 @@
+"""Targets, sampling, memory of the barycentric loss, ideal predictions, and errors."""
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from meshpose_plugins.losses import (BarycentricLoss, EdgeLengthLoss, MeshPoseTargets, UVConsistencyLoss,
+                                     VertexHeatmapLoss, VertexLoss, VisibilityLoss)
+from meshpose_plugins.losses.sampling import bilinear_corners, sample_channels, sample_own_channel
+
+
+class LargestTensor(TorchDispatchMode):
+    """Record the largest tensor that any operation allocates."""
+
+    def __init__(self, *known):
+        super().__init__()
+        self.known = {tensor.untyped_storage().data_ptr() for tensor in known}
+        self.elements = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, (tuple, list)) else [result]:
+            if isinstance(tensor, torch.Tensor) and tensor.untyped_storage().data_ptr() not in self.known:
+                self.elements = max(self.elements, tensor.numel())
+        return result
+
+
+@pytest.mark.parametrize("size", [16, 64])
+def test_barycentric_memory_does_not_grow_with_the_heatmaps(size):
+    batch, vertices, points = 2, 40, 9
+    heatmaps = torch.randn(batch, vertices, size, size).requires_grad_()
+    ids = torch.randint(0, vertices, (batch, points, 3))
+    arguments = (size * torch.rand(batch, points, 2) - 0.5, ids, torch.rand(batch, points, 3),
+                 torch.ones(batch, points, dtype=torch.bool))
+    saved = []
+    with LargestTensor(heatmaps) as largest, torch.autograd.graph.saved_tensors_hooks(
+            lambda tensor: (saved.append(tensor), tensor)[1], lambda tensor: tensor):
+        loss = BarycentricLoss()(heatmaps, *arguments)
+    limit = batch * points * 4 * vertices
+    assert largest.elements <= limit < heatmaps.numel()
+    assert sum(tensor.numel() for tensor in saved) <= 4 * limit
+    loss.backward()
+    assert heatmaps.grad.abs().sum() > 0
+
+
+def test_points_of_many_pieces_are_read_as_one(monkeypatch):
+    heatmaps = torch.randn(3, 5, 6, 7, dtype=torch.float64).requires_grad_()
+    xy = torch.rand(3, 50, 2, dtype=torch.float64) * torch.tensor([6.0, 5.0])
+    positions, weights, _ = bilinear_corners(xy, 6, 7)
+    sample = torch.arange(3).repeat_interleave(50)
+    arguments = (sample, positions.flatten(0, 1), weights.flatten(0, 1))
+    whole = sample_channels(heatmaps, *arguments)
+    whole_gradient, = torch.autograd.grad(whole.square().sum(), heatmaps)
+    monkeypatch.setattr("meshpose_plugins.losses.sampling._point_pieces",
+                        lambda sample: [slice(start, start + 40) for start in range(0, 150, 40)])
+    pieces = sample_channels(heatmaps, *arguments)
+    pieces_gradient, = torch.autograd.grad(pieces.square().sum(), heatmaps)
+    torch.testing.assert_close(pieces, whole)
+    torch.testing.assert_close(pieces_gradient, whole_gradient)
+    plain = heatmaps.flatten(2)[sample[:, None], :, arguments[1]].mul(arguments[2][..., None]).sum(1)
+    torch.testing.assert_close(whole, plain)
+
+
+def test_sampling_agrees_with_grid_sample():
+    heatmaps = torch.randn(2, 5, 6, 7, dtype=torch.float64)
+    xy = torch.rand(2, 5, 2, dtype=torch.float64) * torch.tensor([6.0, 5.0])
+    positions, weights, inside = bilinear_corners(xy, 6, 7)
+    grid = (2 * xy / torch.tensor([6.0, 5.0]) - 1)[:, None]
+    expected = torch.nn.functional.grid_sample(heatmaps, grid, align_corners=True)[:, :, 0]
+    assert inside.all()
+    torch.testing.assert_close(sample_own_channel(heatmaps, positions, weights), expected.diagonal(dim1=1, dim2=2))
+
+
+def test_corners_at_the_borders():
+    xy = torch.tensor([[0.0, 0.0], [6.0, 5.0], [6.01, 2.0], [-0.01, 2.0], [2.0, 5.5], [float("nan"), 1.0]])
+    positions, weights, inside = bilinear_corners(xy, 6, 7)
+    assert inside.tolist() == [True, True, False, False, False, False]
+    assert positions.min() >= 0 and positions.max() < 42 and positions[1, 0] == 41
+    torch.testing.assert_close(weights.sum(-1), torch.ones(6))
+
+
+def test_the_true_mesh_costs_nothing(output, targets):
+    xyz = targets.vertices
+    for loss, predicted in [(VertexLoss(), xyz), (VertexLoss(which="vertexpose"), xyz[..., :2]),
+                            (EdgeLengthLoss([[0, 1], [2, 3]]), xyz)]:
+        assert loss(predicted, predicted.clone(), targets.vertices_valid).item() == 0
+    points = (xyz[..., :2].gather(1, targets.point_vertex_ids[..., :1].expand(-1, -1, 2)), targets.point_vertex_ids,
+              torch.tensor([1.0, 0, 0], dtype=torch.float64).expand(3, 5, 3), targets.point_valid)
+    assert UVConsistencyLoss()(xyz[..., :2], *points).item() == pytest.approx(0, abs=1e-12)
+
+
+def test_edge_length_ignores_translation_and_a_collapsed_edge_has_a_finite_gradient():
+    xyz = torch.randn(2, 4, 3, dtype=torch.float64)
+    loss, valid = EdgeLengthLoss([[0, 1], [1, 2], [2, 3]]), torch.ones(2, 4, dtype=torch.bool)
+    assert loss(xyz + 7, xyz, valid).item() == pytest.approx(0, abs=1e-12)
+    collapsed = torch.zeros(2, 4, 3, dtype=torch.float64, requires_grad=True)
+    loss(collapsed, xyz, valid).backward()
+    assert torch.isfinite(collapsed.grad).all()
+
+
+def test_z_counts_by_its_weight():
+    predicted, target = torch.tensor([[[0.0, 0.0, 9.0]]]), torch.zeros(1, 1, 3)
+    valid = torch.ones(1, 1, dtype=torch.bool)
+    assert VertexLoss(z_weight=0)(predicted, target, valid).item() == 0
+    assert VertexLoss(z_weight=1)(predicted, target, valid).item() == pytest.approx(3)
+
+
+def test_visibility_is_balanced_per_image():
+    logits = torch.tensor([[2.0, 2.0, 2.0, 2.0]])
+    positive = torch.tensor([[True, False, False, False]])
+    balanced = VisibilityLoss()(logits, positive, ~positive)
+    assert balanced.item() == pytest.approx((torch.nn.functional.softplus(logits[0, 0] * torch.tensor([-1.0, 1.0]))).mean().item())
+
+
+def test_a_positive_wins_over_a_negative():
+    targets = MeshPoseTargets(torch.zeros(1, 1, 2), torch.tensor([[[0, 1, 2]]]), torch.tensor([[[1.0, 0, 0]]]),
+                              torch.tensor([[True]]), torch.tensor([[[-50.0, 0, 0]] * 2 + [[5.0, 5, 0]] + [[0, 99.0, 0]] * 2]),
+                              torch.tensor([[True, True, True, True, False]]), (24, 32))
+    positive, negative = targets.visibility_labels()
+    assert positive.tolist() == [[True, True, True, False, False]]
+    assert negative.tolist() == [[False, False, False, True, False]]
+    assert targets.vertices_in_crop().tolist() == [[False, False, True, False, False]]
+
+
+def test_targets_are_indexed_and_moved(targets):
+    assert len(targets) == 3 and len(targets[0]) == 1 and len(targets[1:]) == 2
+    moved = targets.to(torch.float32)
+    assert moved.vertices.dtype == torch.float32 and moved.point_vertex_ids.dtype == torch.int64
+    assert moved.point_valid.dtype == torch.bool and moved.input_size == (24, 32)
+    with pytest.raises(IndexError, match="crop 3 of MeshPoseTargets of 3 crops"):
+        targets[3]
+
+
+@pytest.mark.parametrize("build, message", [
+    (lambda: VertexLoss(which="mesh"), "which='mesh': expected one of 'fused', 'regressed', 'vertexpose'"),
+    (lambda: EdgeLengthLoss(), "edges=.* or template="),
+    (lambda: EdgeLengthLoss([[0, 1, 2]]), r"edges must have the shape \(E, 2\), got \(1, 3\)"),
+    (lambda: EdgeLengthLoss([[0, 1]], which="vertexpose"), "which='vertexpose'"),
+    (lambda: VertexLoss()(torch.zeros(1, 2, 3), torch.zeros(1, 3, 3), torch.ones(1, 2, dtype=torch.bool)),
+     r"target must have the shape \(1, 2, 3\), got \(1, 3, 3\)"),
+    (lambda: VertexHeatmapLoss()(torch.zeros(1, 3, 4, 4), torch.zeros(1, 2, 2), torch.ones(1, 2, dtype=torch.bool)),
+     r"heatmaps must have the shape \(1, 2, h, w\), got \(1, 3, 4, 4\)"),
+    (lambda: MeshPoseTargets(torch.zeros(1, 2, 2), torch.zeros(1, 2, 3), torch.zeros(1, 3, 3),
+                             torch.zeros(1, 2, dtype=torch.bool), torch.zeros(1, 4, 3),
+                             torch.zeros(1, 4, dtype=torch.bool), (24, 32)),
+     r"point_barycentrics must have the shape \(1, 2, 3\)")])
+def test_errors_name_the_field_and_what_came_in(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()
