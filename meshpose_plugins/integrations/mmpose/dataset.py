@@ -97,7 +97,12 @@ class MeshPoseDataset(BaseCocoStyleDataset):
 
     def _load_people(self) -> list[dict]:
         """Read the annotated people, and log what was left out."""
-        reader = _TolerantReader(self.ann_file, load_template(self.template), self.mesh_file, self.densepose_surface)
+        template = load_template(self.template)
+        try:
+            reader = _TolerantReader(self.ann_file, template, self.mesh_file, self.densepose_surface)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f'{error}; check data_root, ann_file and mesh_file of the data set in the config '
+                                    '(tools/make_synthetic.py makes a data set)') from None
         self._meshes = reader.meshes
         self.dropped = reader.dropped
         for problem in reader.problems[:self.NAMED_PROBLEMS]:

@@ -19,20 +19,21 @@ class PackMeshPoseInputs(PackPoseInputs):
       (1, P, 3) int64, ``point_barycentrics`` (1, P, 3), ``point_valid`` (1, P) bool, ``vertices_crop`` (1, V, 3) px,
       ``vertices_valid`` (1, V) bool, ``vertices_camera`` (1, V, 3) m, ``vertex_visibility`` (1, V), and with masks
       ``person_mask_valid`` (1,) bool;
-    * ``gt_instances`` (arrays for the metric, frame: the flipped image before cropping): ``vertices`` (1, V, 3) px,
-      ``points_xy`` (1, P, 2) px, ``point_valid`` (1, P) bool in the order of the labels;
+    * ``gt_instances`` (arrays for the metric, frame: the flipped image before cropping): ``vertices`` (1, V, 3) px, and
+      all Q annotated points as ``points_xy`` (1, Q, 2) px, ``point_vertex_ids``, ``point_barycentrics``, ``point_valid``;
     * ``gt_fields.person_mask`` (1, H, W) where the pipeline carries masks.
 
     Args:
-        max_points: P, to which the annotated points of every person are padded. Of a person with more, a random
-            subset is taken; evaluation configs set it above the data set's largest count (DensePose-COCO: 196).
+        max_points: P, to which the losses' points of every person are padded. Of a person with more, a random subset
+            is taken.
         meta_keys: as in ``PackPoseInputs``.
         pack_transformed: as in ``PackPoseInputs``.
     """
 
     instance_mapping_table = dict(
         PackPoseInputs.instance_mapping_table,
-        vertices_image='vertices', image_points_xy='points_xy', image_point_valid='point_valid')
+        vertices_image='vertices',
+        **{f'image_{key}': key for key in ('points_xy', 'point_vertex_ids', 'point_barycentrics', 'point_valid')})
 
     label_mapping_table = dict(
         PackPoseInputs.label_mapping_table,
@@ -52,23 +53,24 @@ class PackMeshPoseInputs(PackPoseInputs):
         if 'surface_points_crop' not in results:
             raise ValueError("PackMeshPoseInputs found no 'surface_points_crop': put dict(type='MeshPoseTransform') "
                              'before it in the pipeline')
-        results.update(self._pad_points(results['surface_points_crop'], results['surface_points']))
+        image = results['surface_points']
+        results.update(
+            self._pad_points(results['surface_points_crop']),
+            image_points_xy=image.xy[None], image_point_vertex_ids=image.vertex_ids[None],
+            image_point_barycentrics=image.barycentrics[None], image_point_valid=image.valid[None])
         return super().transform(results)
 
-    def _pad_points(self, crop: SurfacePoints, image: SurfacePoints) -> dict[str, np.ndarray]:
+    def _pad_points(self, points: SurfacePoints) -> dict[str, np.ndarray]:
         """Return the label arrays of one person's points, cut or padded to ``max_points``."""
-        count = min(len(crop), self.max_points)
-        chosen = slice(None) if len(crop) <= self.max_points else np.random.permutation(len(crop))[:count]
+        if len(points) > self.max_points:
+            points = points.select(np.random.permutation(len(points))[:self.max_points])
         fields = dict(
             points_xy=np.zeros((1, self.max_points, 2), np.float32),
             point_vertex_ids=np.zeros((1, self.max_points, 3), np.int64),
             point_barycentrics=np.zeros((1, self.max_points, 3), np.float32),
-            point_valid=np.zeros((1, self.max_points), bool),
-            image_points_xy=np.zeros((1, self.max_points, 2), np.float32),
-            image_point_valid=np.zeros((1, self.max_points), bool))
-        sources = (crop.xy, crop.vertex_ids, crop.barycentrics, crop.valid, image.xy, image.valid)
-        for field, source in zip(fields.values(), sources):
-            field[0, :count] = source[chosen]
+            point_valid=np.zeros((1, self.max_points), bool))
+        for field, source in zip(fields.values(), (points.xy, points.vertex_ids, points.barycentrics, points.valid)):
+            field[0, :len(points)] = source
         return fields
 
     def __repr__(self) -> str:

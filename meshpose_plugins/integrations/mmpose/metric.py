@@ -129,13 +129,13 @@ class MeshPoseMetric(BaseMetric):
 
 def _uv_error(sample: dict, predicted: np.ndarray) -> float:
     """Return the UV error of one person in percent of the box's height, NaN without points."""
-    labels, instances = sample['gt_instance_labels'], sample['gt_instances']
-    if 'points_xy' not in instances or 'point_vertex_ids' not in labels:
+    instances = sample['gt_instances']
+    if 'points_xy' not in instances:
         return float('nan')
-    x1, y1, x2, y2 = _array(instances['bboxes'])[0]
-    return mesh_errors.uv_error(
-        predicted, _array(instances['points_xy'])[0], _array(labels['point_vertex_ids'])[0],
-        _array(labels['point_barycentrics'])[0], y2 - y1, _array(instances['point_valid'])[0])
+    _, y1, _, y2 = _array(instances['bboxes'])[0]
+    xy, ids, barycentrics, valid = (_array(instances[name])[0] for name in (
+        'points_xy', 'point_vertex_ids', 'point_barycentrics', 'point_valid'))
+    return mesh_errors.uv_error(predicted, xy, ids, barycentrics, y2 - y1, valid)
 
 
 def _pooled_auc(scores: list[tuple[np.ndarray, np.ndarray]]) -> float:

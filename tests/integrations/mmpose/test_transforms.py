@@ -276,7 +276,9 @@ def test_more_points_than_room_give_a_random_subset():
     np.random.seed(1)
     seen = set()
     for _ in range(3):
-        labels = pack(make_results(12, points=50), max_points=10)['data_samples'].gt_instance_labels
+        sample = pack(make_results(12, points=50), max_points=10)['data_samples']
+        labels = sample.gt_instance_labels
+        assert sample.gt_instances.points_xy.shape == (1, 50, 2), 'the metric sees all'
         assert labels.points_xy.shape == (1, 10, 2)
         seen |= {tuple(row) for row in labels.point_barycentrics[0].tolist()}
     assert 15 < len(seen) <= 30
