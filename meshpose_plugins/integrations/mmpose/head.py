@@ -85,7 +85,7 @@ class MeshPoseHead(BaseHead):
             MODELS.build(dict(fusion)), stride=stride)
         self.criterion = MeshPoseCriterion(_build_losses(losses, template))
         self.register_buffer("template_id", encode_template_id(self.template))
-        regressor = torch.as_tensor(np.asarray(self.template.keypoint_regressor), dtype=torch.float32).abs()
+        regressor = torch.tensor(np.array(self.template.keypoint_regressor), dtype=torch.float32).abs()
         self.register_buffer("keypoint_shares", regressor / regressor.sum(1, keepdim=True), persistent=False)
 
     def forward(self, feats: Sequence[Tensor]) -> MeshPoseOutput:
@@ -145,7 +145,7 @@ class MeshPoseHead(BaseHead):
 
     def _predict_flip(self, feats: Sequence[Tensor], mirrored_feats: Sequence[Tensor]) -> Tuple[Tensor, Tensor]:
         output, mirrored = self.forward(feats), self.forward(mirrored_feats)
-        symmetry = torch.as_tensor(np.asarray(self.template.symmetry), device=output.xyz_crop.device)
+        symmetry = torch.as_tensor(np.array(self.template.symmetry), device=output.xyz_crop.device)
         xyz = self.template.mirror(mirrored.xyz_crop, width=self.input_size[0])
         return (output.xyz_crop + xyz) / 2, (output.visibility + mirrored.visibility[:, symmetry]) / 2
 
@@ -176,6 +176,9 @@ def targets_of_data_samples(data_samples: Sequence, num_vertices: int, input_siz
 
     Returns:
         MeshPoseTargets with P the largest number of points of a sample (at least 1).
+
+    Raises:
+        ValueError: a mesh has not num_vertices vertices.
     """
     labels = [getattr(sample, "gt_instance_labels", None) or InstanceData() for sample in data_samples]
     num_points = max([label.points_xy.shape[1] for label in labels if "points_xy" in label] + [1])
@@ -185,6 +188,10 @@ def targets_of_data_samples(data_samples: Sequence, num_vertices: int, input_siz
         for row, label in zip(batch, labels):
             if name in label:
                 values = torch.as_tensor(label[name], device=device)[0]
+                if name.startswith("vertices") and len(values) != num_vertices:
+                    raise ValueError(f"{name} of a sample has {len(values)} vertices, the head's template "
+                                     f"{num_vertices}: give MeshPoseDataset, MeshPoseTransform and MeshPoseHead the "
+                                     "same template")
                 row[:len(values)] = values.to(dtype)
         return batch
 

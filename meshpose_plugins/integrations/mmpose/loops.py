@@ -1,6 +1,8 @@
 """A training loop whose resumption costs nothing."""
 from __future__ import annotations
 
+import copy
+
 from mmengine.runner import IterBasedTrainLoop
 from mmpose.registry import LOOPS
 
@@ -10,15 +12,19 @@ class ResumableIterLoop(IterBasedTrainLoop):
     """MMEngine's loop over iterations, resumed without replaying the data loader.
 
     The stock loop draws every batch of the past again before it goes on, which takes as long as loading them did. Here
-    the sampler starts a new permutation in their place.
+    the data come in a new order instead, that of the seed plus the iterations done. Arguments: IterBasedTrainLoop's.
     """
 
+    def __init__(self, runner, dataloader, *args, **kwargs) -> None:
+        self.dataloader_cfg = copy.deepcopy(dataloader) if isinstance(dataloader, dict) else None
+        super().__init__(runner, dataloader, *args, **kwargs)
+
     def run(self):
+        """Train up to ``max_iters``; returns the model."""
         if self._iter > 0:
-            sampler = self.dataloader.sampler
-            if hasattr(sampler, "set_epoch"):
-                sampler.set_epoch(self._iter)
-            self.dataloader_iterator = _PastIsFree(self.dataloader_iterator, self._iter)
+            if self.dataloader_cfg is not None:
+                self.dataloader = self.runner.build_dataloader(self.dataloader_cfg, seed=self.runner.seed + self._iter)
+            self.dataloader_iterator = _PastIsFree(type(self.dataloader_iterator)(self.dataloader), self._iter)
         return super().run()
 
 
