@@ -10,13 +10,13 @@ from meshpose_plugins.bodies import BodyModel, PosedBody
 from meshpose_plugins.data.synthetic import compose, labels
 from meshpose_plugins.data.synthetic.camera import NEAREST, Camera, sample_camera
 from meshpose_plugins.data.synthetic.kernels import gather_pixels, vertex_normals
-from meshpose_plugins.data.synthetic.lighting import sample_light
+from meshpose_plugins.data.synthetic.lighting import Light, sample_light
 from meshpose_plugins.data.synthetic.outfit import Outfit, sample_outfit
 from meshpose_plugins.data.synthetic.photos import PictureSource
 from meshpose_plugins.data.synthetic.poses import PoseSource
-from meshpose_plugins.data.synthetic.regions import BodyMap
+from meshpose_plugins.data.synthetic.regions import BodyMap, unit_rows
 from meshpose_plugins.data.synthetic.settings import SyntheticSettings
-from meshpose_plugins.rendering import Raster, rasterize, render_iuv
+from meshpose_plugins.rendering import Raster, rasterize
 from meshpose_plugins.templates import MeshTemplate
 
 #: A picture must show at least this share of the template's vertices, and this share of its pixels must be the person.
@@ -159,19 +159,29 @@ class SampleGenerator:
             # The background gets a little of the scene's light, so that people do not always stand out.
             image *= rng.uniform(0.6, 1.1)
         count = len(self.faces)
-        colors = np.empty((raster.height, raster.width, 3), np.float32)
+        mask = raster.mask
+        ids, barycentrics = raster.face_ids[mask], raster.barycentrics[mask]
+        colors = np.empty((len(ids), 3), np.float32)
         for number, person in enumerate(people):
-            mine = (raster.face_ids >= number * count) & (raster.face_ids < (number + 1) * count)
-            ids = raster.face_ids[mine] - number * count
-            attributes = np.concatenate([self.map.attributes, person.normals], axis=1)
-            values = gather_pixels(ids, raster.barycentrics[mine], self.faces, attributes)
-            places = BodyMap.places(values[:, :5], self.map.face_kinds[ids])
-            paint, shine, covered = person.outfit.paint(places)
-            normals = values[:, 5:]
-            normals = person.outfit.fold(normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-6),
-                                         places, covered)
-            colors[mine] = light.shade(paint, normals.astype(np.float32), shine)
-        return compose.paste(image, np.clip(colors[raster.mask], 0, 255), raster.mask, soft)
+            mine = slice(None) if len(people) == 1 else np.flatnonzero(ids // count == number)
+            colors[mine] = self._colors(person, ids[mine] - number * count, barycentrics[mine], light)
+        return compose.paste(image, np.clip(colors, 0, 255), mask, soft)
+
+    def _colors(self, person: Person, ids: np.ndarray, barycentrics: np.ndarray, light: Light) -> np.ndarray:
+        """Return the (P, 3) float32 lit colours of a person's pixels."""
+        attributes = np.concatenate([self.map.attributes, person.normals], axis=1)
+        values = gather_pixels(ids, barycentrics, self.faces, attributes)
+        places = BodyMap.places(values[:, :5], self.map.face_kinds[ids])
+        paint, shine, covered = person.outfit.paint(places)
+        normals = person.outfit.fold(unit_rows(values[:, 5:]), places, covered)
+        return light.shade(paint, normals.astype(np.float32), shine)
+
+    def _parts(self, raster: Raster, person: np.ndarray) -> np.ndarray:
+        """Return the (H, W) uint8 part that each of the person's pixels shows of the first body, 0 elsewhere."""
+        # The last entry serves id -1, the background; other bodies' faces count as none.
+        part_of = np.zeros(2 * len(self.faces) + 1, np.uint8)
+        part_of[:len(self.faces)] = self.template.surface.face_parts
+        return part_of[raster.face_ids] * person
 
     def _label(self, rng: np.random.Generator, index: int, jpeg: bytes, camera: Camera, main: Person, posed: PosedBody,
                root: np.ndarray, clothed: Raster, bare: Raster, person: np.ndarray,
@@ -185,26 +195,18 @@ class SampleGenerator:
         seen = labels.vertex_visibility(projected[:, :2], projected[:, 2], facing, bare.depth, hidden)
         if box is None or seen.mean() < _LEAST_VERTICES or person.sum() < _LEAST_PIXELS * person.size:
             return None
-        surface = self.template.surface
-        count = len(self.faces)
-        iuv = render_iuv(_only(bare, count), surface.face_parts, surface.face_uv)
-        iuv[~person] = 0
-        if not iuv[:, :, 0].any():
+        parts = self._parts(clothed, person)
+        annotated = parts if bare is clothed else self._parts(bare, person)
+        if not annotated.any():
             return None
-        parts = np.where(person, surface.face_parts[np.where(person, clothed.face_ids, 0)], 0)
         keypoints = camera.project(camera.to_camera(posed.keypoints.astype(np.float64), root))
         annotation = labels.annotation_of(index, box, person, labels.keypoint_labels(
             keypoints[:, :2], keypoints[:, 2], self.keypoint_radii, bare.depth, person))
-        annotation.update(labels.densepose_fields(rng, iuv, box))
-        annotation['dp_masks'] = labels.part_masks(parts.astype(np.uint8), box)
+        annotation.update(labels.densepose_fields(rng, bare, annotated, self.template.surface, box))
+        annotation['dp_masks'] = labels.part_masks(parts, box)
         relative = in_camera - camera.root
         image_space = np.column_stack([projected[:, :2], relative[:, 2] * camera.focal / camera.root[2]])
         return SyntheticSample(jpeg, annotation, image_space.astype(np.float32), seen, relative.astype(np.float32))
-
-
-def _only(raster: Raster, count: int) -> Raster:
-    """Return the raster with nothing but the faces of the first person."""
-    return Raster(np.where(raster.face_ids < count, raster.face_ids, -1), raster.barycentrics, raster.depth)
 
 
 def _yaw(rng: np.random.Generator) -> np.ndarray:

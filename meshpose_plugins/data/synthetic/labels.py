@@ -8,6 +8,8 @@ import numpy as np
 from meshpose_plugins.data.densepose import BOX_GRID
 from meshpose_plugins.data.masks import MASK_GRID, NUM_MASKS
 from meshpose_plugins.data.rle import encode_labels, encode_mask
+from meshpose_plugins.rendering import Raster, render_iuv
+from meshpose_plugins.templates import BodySurface
 from meshpose_plugins.templates.parts import MASK_PARTS, NUM_PARTS
 
 #: DensePose-COCO has up to 14 points per visible part, about 100 per person.
@@ -48,19 +50,23 @@ def sample_points(rng: np.random.Generator, parts: np.ndarray) -> tuple[np.ndarr
     return np.divmod(chosen, parts.shape[1])
 
 
-def densepose_fields(rng: np.random.Generator, iuv: np.ndarray, box: np.ndarray) -> dict:
+def densepose_fields(rng: np.random.Generator, raster: Raster, parts: np.ndarray, surface: BodySurface,
+                     box: np.ndarray) -> dict:
     """Return dp_x, dp_y, dp_I, dp_U, dp_V.
 
     Args:
-        iuv: (H, W, 3) part and chart coordinates at each pixel that may be annotated, 0 elsewhere.
+        raster: what the pixels see of the body.
+        parts: (H, W) part of each pixel that may be annotated, 0 elsewhere.
+        surface: the body's charts.
         box: (4,) the annotation's box.
     """
-    rows, columns = sample_points(rng, iuv[:, :, 0].astype(np.int64))
-    chosen = iuv[rows, columns].astype(np.float64)
+    rows, columns = sample_points(rng, parts)
+    chosen = Raster(*(values[rows, columns][None] for values in (raster.face_ids, raster.barycentrics, raster.depth)))
+    iuv = render_iuv(chosen, surface.face_parts, surface.face_uv)[0].astype(np.float64)
     return {'dp_x': np.round((columns - box[0]) / box[2] * BOX_GRID, 3).tolist(),
             'dp_y': np.round((rows - box[1]) / box[3] * BOX_GRID, 3).tolist(),
-            'dp_I': chosen[:, 0].astype(int).tolist(),
-            'dp_U': np.round(chosen[:, 1], 5).tolist(), 'dp_V': np.round(chosen[:, 2], 5).tolist()}
+            'dp_I': iuv[:, 0].astype(int).tolist(),
+            'dp_U': np.round(iuv[:, 1], 5).tolist(), 'dp_V': np.round(iuv[:, 2], 5).tolist()}
 
 
 def part_masks(parts: np.ndarray, box: np.ndarray) -> list:

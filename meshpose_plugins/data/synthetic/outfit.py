@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Callable
+from typing import Callable, Iterator
 
 import numpy as np
 
 from meshpose_plugins.data.synthetic.materials import Material, cloth, hair_color, skin_tone
 from meshpose_plugins.data.synthetic.photos import PictureSource
-from meshpose_plugins.data.synthetic.regions import ARM, FOOT, HAND, HEAD, LEG, TORSO, BodyMap, Places
+from meshpose_plugins.data.synthetic.regions import (ARM, FOOT, HAND, HEAD, LEG, NUM_KINDS, TORSO, BodyMap, Places,
+                                                     unit_rows)
 
 Region = Callable[[Places], np.ndarray]
+_ABOVE, _BELOW, _FEET = (TORSO, HEAD, LEG, ARM, HAND), (TORSO, LEG, FOOT), (FOOT, LEG)
 
 
 @dataclass
@@ -19,11 +21,13 @@ class Layer:
     """One layer of an outfit.
 
     Args:
-        region: says for Places which are covered, (P,) bool.
+        kinds: kinds of body part that it may cover.
+        region: says for Places of these kinds which are covered, (P,) bool.
         material: its colours.
         thickness: metres by which it stands off the body when clothes are loose.
     """
 
+    kinds: tuple[int, ...]
     region: Region
     material: Material
     thickness: float = 0.0
@@ -43,25 +47,37 @@ class Outfit:
     layers: list[Layer] = field(default_factory=list)
     wrinkles: np.ndarray = field(default_factory=lambda: np.zeros((0, 7), np.float32))
 
+    def _covered(self, places: Places) -> Iterator[tuple[Layer, np.ndarray]]:
+        """Yield each layer with the indices of the places that it covers."""
+        by_kind: dict[tuple[int, ...], tuple[np.ndarray, Places]] = {}
+        for layer in self.layers:
+            if layer.kinds not in by_kind:
+                wanted = np.zeros(NUM_KINDS, bool)
+                wanted[list(layer.kinds)] = True
+                index = np.flatnonzero(wanted[places.kind])
+                by_kind[layer.kinds] = index, places.select(index)
+            index, chosen = by_kind[layer.kinds]
+            covered = index[layer.region(chosen)]
+            if len(covered):
+                yield layer, covered
+
     def paint(self, places: Places) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return colours (P, 3), shine (P,) and whether a place is covered by cloth (P,) bool."""
         colors = np.array(self.skin.paint(places.xyz), np.float32)
         shine = np.full(len(colors), self.skin.shine, np.float32)
-        covered = np.zeros(len(colors), bool)
-        for layer in self.layers:
-            inside = layer.region(places)
-            if inside.any():
-                colors[inside] = layer.material.paint(places.xyz[inside])
-                shine[inside] = layer.material.shine
-                covered |= inside & (layer.thickness > 0)
-        return colors, shine, covered
+        cloth_covers = np.zeros(len(colors), bool)
+        for layer, index in self._covered(places):
+            colors[index] = layer.material.paint(places.xyz[index])
+            shine[index] = layer.material.shine
+            cloth_covers[index] |= layer.thickness > 0
+        return colors, shine, cloth_covers
 
     def thickness(self, places: Places) -> np.ndarray:
         """Return (P,) metres by which the outermost layer stands off the body."""
         total = np.zeros(len(places.kind), np.float32)
-        for layer in self.layers:
+        for layer, index in self._covered(places):
             if layer.thickness > 0:
-                total[layer.region(places)] = layer.thickness
+                total[index] = layer.thickness
         return total
 
     def fold(self, normals: np.ndarray, places: Places, covered: np.ndarray) -> np.ndarray:
@@ -69,15 +85,7 @@ class Outfit:
         if not len(self.wrinkles):
             return normals
         waves = np.sin(places.xyz @ self.wrinkles[:, :3].T + self.wrinkles[:, 3])
-        bent = normals + (waves @ self.wrinkles[:, 4:]) * covered[:, None]
-        return bent / np.maximum(np.linalg.norm(bent, axis=1, keepdims=True), 1e-6)
-
-
-def _kinds(places: Places, *kinds: int) -> np.ndarray:
-    inside = places.kind == kinds[0]
-    for kind in kinds[1:]:
-        inside |= places.kind == kind
-    return inside
+        return unit_rows(normals + (waves @ self.wrinkles[:, 4:]) * covered[:, None])
 
 
 def _upper(body: BodyMap, rng: np.random.Generator, sleeve: float, hem: float) -> Region:
@@ -87,29 +95,29 @@ def _upper(body: BodyMap, rng: np.random.Generator, sleeve: float, hem: float) -
 
     def region(p: Places) -> np.ndarray:
         edge = collar - depth * np.clip(1 - np.abs(p.xyz[:, 0]) / width, 0, 1) * (p.xyz[:, 1] < body.eye[1] + 0.06)
-        torso = _kinds(p, TORSO, HEAD, LEG) & (p.leg < hem) & (p.xyz[:, 2] < edge)
-        return torso | (_kinds(p, ARM, HAND) & (p.arm < sleeve))
+        arm = (p.kind == ARM) | (p.kind == HAND)
+        return np.where(arm, p.arm < sleeve, (p.leg < hem) & (p.xyz[:, 2] < edge))
     return region
 
 
 def _lower(waist: float, hem: float) -> Region:
-    return lambda p: _kinds(p, TORSO, LEG, FOOT) & (p.leg > waist) & (p.leg < hem)
+    return lambda p: (p.leg > waist) & (p.leg < hem)
 
 
 def _shoes(top: float) -> Region:
-    return lambda p: _kinds(p, FOOT, LEG) & (p.leg > top)
+    return lambda p: p.leg > top
 
 
 def _strip(half_width: float, front: float) -> Region:
     """Cover a strip down the front (an open jacket)."""
-    return lambda p: _kinds(p, TORSO) & (np.abs(p.xyz[:, 0]) < half_width) & (p.xyz[:, 1] < front)
+    return lambda p: (np.abs(p.xyz[:, 0]) < half_width) & (p.xyz[:, 1] < front)
 
 
 def _strap(rng: np.random.Generator, body: BodyMap) -> Region:
     """Cover a diagonal strap across the torso."""
     slope, width = rng.choice([-1, 1]) * rng.uniform(0.6, 1.4), rng.uniform(0.012, 0.04)
     middle = body.shoulder_height - rng.uniform(0.1, 0.25)
-    return lambda p: _kinds(p, TORSO) & (np.abs(p.xyz[:, 2] - middle - slope * p.xyz[:, 0]) < width)
+    return lambda p: np.abs(p.xyz[:, 2] - middle - slope * p.xyz[:, 0]) < width
 
 
 def _clothes(rng: np.random.Generator, body: BodyMap, pictures: PictureSource) -> list[Layer]:
@@ -119,28 +127,28 @@ def _clothes(rng: np.random.Generator, body: BodyMap, pictures: PictureSource) -
     hem = rng.choice([rng.uniform(0.83, 1.02), rng.uniform(0.2, 0.6), rng.uniform(0.0, 0.1)], p=[0.62, 0.3, 0.08])
     loose_leg = rng.uniform(0.003, 0.03)
     if rng.random() < 0.9:
-        layers.append(Layer(_lower(rng.uniform(-0.26, -0.1), hem), cloth(rng, pictures), loose_leg))
+        layers.append(Layer(_BELOW, _lower(rng.uniform(-0.26, -0.1), hem), cloth(rng, pictures), loose_leg))
     foot = rng.random()
     if foot < 0.85:
         if rng.random() < 0.5:
-            layers.append(Layer(_shoes(rng.uniform(0.75, 0.98)), cloth(rng, pictures), 0.003))
+            layers.append(Layer(_FEET, _shoes(rng.uniform(0.75, 0.98)), cloth(rng, pictures), 0.003))
         top = rng.uniform(0.95, 1.0) if foot < 0.7 else rng.uniform(0.55, 0.95)
-        layers.append(Layer(_shoes(top), cloth(rng, pictures), rng.uniform(0.004, 0.012)))
+        layers.append(Layer(_FEET, _shoes(top), cloth(rng, pictures), rng.uniform(0.004, 0.012)))
     if rng.random() < 0.93:
         dress = rng.random() < 0.1
         length = rng.uniform(0.2, 0.75) if dress else rng.uniform(-0.16, 0.15)
         upper = cloth(rng, pictures)
-        layers.append(Layer(_upper(body, rng, sleeve, length), upper, rng.uniform(0.003, 0.03)))
+        layers.append(Layer(_ABOVE, _upper(body, rng, sleeve, length), upper, rng.uniform(0.003, 0.03)))
         if rng.random() < 0.2:  # A jacket over it, open at the front or closed.
             jacket = _upper(body, rng, rng.uniform(0.8, 1.06), rng.uniform(-0.1, 0.3))
-            layers.append(Layer(jacket, cloth(rng, pictures), rng.uniform(0.01, 0.035)))
+            layers.append(Layer(_ABOVE, jacket, cloth(rng, pictures), rng.uniform(0.01, 0.035)))
             if rng.random() < 0.7:
                 open_front = _strip(rng.uniform(0.02, 0.09), body.eye[1] + 0.1)
-                layers.append(Layer(open_front, upper, 0.008))
+                layers.append(Layer((TORSO,), open_front, upper, 0.008))
     if rng.random() < 0.12:
-        layers.append(Layer(_strap(rng, body), cloth(rng, pictures), 0.01))
+        layers.append(Layer((TORSO,), _strap(rng, body), cloth(rng, pictures), 0.01))
     if rng.random() < 0.06:
-        layers.append(Layer(lambda p: _kinds(p, HAND) | (_kinds(p, ARM) & (p.arm > 0.97)), cloth(rng, pictures), 0.004))
+        layers.append(Layer((ARM, HAND), lambda p: (p.kind == HAND) | (p.arm > 0.97), cloth(rng, pictures), 0.004))
     return layers
 
 
@@ -148,7 +156,7 @@ def _disc(center: np.ndarray, radii: np.ndarray) -> Region:
     """Cover an ellipsoid around two mirrored places of the head."""
     def region(p: Places) -> np.ndarray:
         away = np.column_stack([np.abs(p.xyz[:, 0]), p.xyz[:, 1:]]) - center
-        return _kinds(p, HEAD) & (((away / radii) ** 2).sum(1) < 1)
+        return ((away / radii) ** 2).sum(1) < 1
     return region
 
 
@@ -159,19 +167,19 @@ def _face(rng: np.random.Generator, body: BodyMap, skin: np.ndarray, hair: np.nd
     dark = Material(np.array([45, 32, 26], np.float32))
     lips = Material((skin * np.array([0.85, 0.6, 0.6]) + np.array([18, 0, 4])).astype(np.float32))
     chin = nose[2] - rng.uniform(0.032, 0.04)
-    layers = [Layer(_disc(eye, np.array([0.016, 0.05, 0.007])), white),
-              Layer(_disc(eye, np.array([0.007, 0.05, 0.007])), dark),
-              Layer(_disc(eye + [0.004, 0, 0.022], np.array([0.022, 0.05, 0.005])), Material(hair * 0.8 + skin * 0.2)),
-              Layer(_disc(np.array([0, nose[1] + 0.01, chin]), np.array([0.026, 0.05, 0.008])), lips)]
+    layers = [Layer((HEAD,), _disc(eye, np.array([0.016, 0.05, 0.007])), white),
+              Layer((HEAD,), _disc(eye, np.array([0.007, 0.05, 0.007])), dark),
+              Layer((HEAD,), _disc(eye + [0.004, 0, 0.022], np.array([0.022, 0.05, 0.005])), Material(hair * 0.8 + skin * 0.2)),
+              Layer((HEAD,), _disc(np.array([0, nose[1] + 0.01, chin]), np.array([0.026, 0.05, 0.008])), lips)]
     if rng.random() < 0.2:  # A beard.
         low = nose[2] - rng.uniform(0.02, 0.05)
         back = body.eye[1] + rng.uniform(0.03, 0.08)
         mix = rng.uniform(0.3, 1.0)
-        layers.insert(0, Layer(lambda p: _kinds(p, HEAD) & (p.xyz[:, 2] < low) & (p.xyz[:, 1] < back)
+        layers.insert(0, Layer((HEAD,), lambda p: (p.xyz[:, 2] < low) & (p.xyz[:, 1] < back)
                                & (p.xyz[:, 2] > low - 0.07), Material(hair * mix + skin * (1 - mix)), 0.003))
     if rng.random() < 0.12:  # Glasses.
         lens = Material(np.full(3, rng.uniform(5, 60), np.float32), shine=0.5)
-        layers.append(Layer(_disc(eye, np.array([0.026, 0.05, 0.016])), lens, 0.004))
+        layers.append(Layer((HEAD,), _disc(eye, np.array([0.026, 0.05, 0.016])), lens, 0.004))
     return layers
 
 
@@ -189,19 +197,19 @@ def _hair(rng: np.random.Generator, body: BodyMap, color: np.ndarray) -> list[La
         # The hairline falls from the forehead to the ears; behind the ears hair reaches down to the neck.
         crown = z > line - slope * np.maximum(y - body.eye[1] - 0.02, 0)
         behind = (y > ear) & (z > low)
-        hair = _kinds(p, HEAD) & (crown | behind)
+        hair = (p.kind == HEAD) & (crown | behind)
         if np.isfinite(long_to):
             front = np.where(z > body.eye_height - 0.09, ear - 0.02, body.shoulder[1] - drape)
-            hair |= _kinds(p, HEAD, TORSO) & (y > front) & (z > long_to) & (x < 0.11)
+            hair |= (y > front) & (z > long_to) & (x < 0.11)
         return hair
     shade = np.clip(color[None, None] * rng.uniform(0.55, 1.35, (64, 64, 1)), 0, 255).astype(np.uint8)
     streaks = np.array([[260, 80, 10], [20, 20, 40]], np.float32)
     material = Material(color, shade, streaks, np.array([500, 500], np.float32), rng.uniform(0, 0.5))
-    layers = [Layer(region, material, rng.uniform(0.004, 0.03 if kind < 0.6 else 0.04))]
+    layers = [Layer((HEAD, TORSO), region, material, rng.uniform(0.004, 0.03 if kind < 0.6 else 0.04))]
     if rng.random() < 0.12:  # A hat, cap or hood.
         brim = body.eye_height + rng.uniform(0.03, 0.06)
         hood = rng.random() < 0.3
-        layers.append(Layer(lambda p: _kinds(p, HEAD) & ((p.xyz[:, 2] > brim) | (hood & (p.xyz[:, 1] > ear))),
+        layers.append(Layer((HEAD,), lambda p: (p.xyz[:, 2] > brim) | (hood & (p.xyz[:, 1] > ear)),
                             Material(rng.uniform(10, 240, 3).astype(np.float32)), rng.uniform(0.01, 0.03)))
     return layers
 

@@ -13,45 +13,53 @@ def random_color(rng: np.random.Generator, saturation: float = 0.5) -> np.ndarra
     return (value * tint / tint.max()).astype(np.float32)
 
 
-def smooth_noise(rng: np.random.Generator, width: int, height: int, cells: int, channels: int = 3) -> np.ndarray:
-    """Return (height, width, channels) float32 noise in about -1..1 with ``cells`` cells along the longer side."""
-    long_side = max(width, height)
-    shape = (max(round(cells * height / long_side), 2), max(round(cells * width / long_side), 2), channels)
-    noise = rng.standard_normal(shape, dtype=np.float32) * 0.5
-    return cv2.resize(noise, (width, height), interpolation=cv2.INTER_LINEAR).reshape(height, width, channels)
-
-
 def fractal_noise(rng: np.random.Generator, width: int, height: int, colored: float = 0.4) -> np.ndarray:
-    """Return (height, width, 3) float32 noise of several octaves, mostly grey."""
-    total = np.zeros((height, width, 3), np.float32)
-    roughness = rng.uniform(0.4, 0.8)
-    weight = 1.0
-    for cells in (3, 7, 17, 41, 97):
-        total += weight * smooth_noise(rng, width, height, cells, 1)
+    """Return (height, width, 3) float32 noise of several octaves, in about -1..1, mostly grey.
+
+    Each octave doubles the grid of the one before and adds finer noise, so that all of them cost little more than the
+    last; that one has half the picture's resolution.
+    """
+    roughness = np.float32(rng.uniform(0.4, 0.8))
+    sizes = [(max(width >> k, 2), max(height >> k, 2)) for k in range(6, 0, -1)]
+    total = rng.standard_normal((sizes[0][1], sizes[0][0]), dtype=np.float32) * 0.5
+    weight = np.float32(0.5)
+    for size in sizes[1:]:
         weight *= roughness
-    return total + colored * smooth_noise(rng, width, height, 5)
+        total = cv2.resize(total, size, interpolation=cv2.INTER_LINEAR)
+        total += weight * rng.standard_normal(total.shape, dtype=np.float32)
+    tint = rng.standard_normal((max(4 * height // width, 2), 4, 3), dtype=np.float32) * np.float32(0.5 * colored)
+    tinted = cv2.resize(tint, sizes[-1], interpolation=cv2.INTER_LINEAR)
+    tinted += total[..., None]
+    return cv2.resize(tinted, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def pattern(rng: np.random.Generator, width: int, height: int, low: float = 6, high: float = 60) -> np.ndarray:
     """Return a (height, width) float32 pattern in 0..1: stripes, checks, bricks or dots, turned at random."""
     angle = rng.choice([0.0, np.pi / 2, rng.uniform(0, np.pi)])
     period = np.exp(rng.uniform(np.log(low), np.log(high)))
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    u = (np.cos(angle) * x + np.sin(angle) * y) / period + rng.random()
-    v = (-np.sin(angle) * x + np.cos(angle) * y) / period * rng.uniform(0.3, 2) + rng.random()
+    y, x = np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)
+    c, s = np.float32(np.cos(angle) / period), np.float32(np.sin(angle) / period)
+    stretch = np.float32(rng.uniform(0.3, 2))
+    # Offsets well above zero, so that a truncated fraction is a true one.
+    u = (c * x + s * y) + np.float32(rng.random() + 4096)
+    v = (c * stretch * y - s * stretch * x) + np.float32(rng.random() + 4096)
     kind = rng.integers(5)
     duty = rng.uniform(0.15, 0.85)
-    if kind == 0:
-        return ((u % 1) < duty).astype(np.float32)
-    if kind == 1:
-        return (((u % 1) < duty) ^ ((v % 1) < duty)).astype(np.float32)
+    if kind == 4:
+        return 0.5 + 0.5 * np.sin(np.float32(2 * np.pi) * u)
     if kind == 2:  # Bricks or tiles: thin joints, rows shifted by half.
         joint = rng.uniform(0.04, 0.15)
-        shifted = u + 0.5 * (np.floor(v) % 2) * rng.integers(2)
-        return (((shifted % 1) > joint) & ((v % 1) > joint)).astype(np.float32)
-    if kind == 3:
-        return ((((u % 1) - 0.5) ** 2 + ((v % 1) - 0.5) ** 2) < 0.15 * duty).astype(np.float32)
-    return (0.5 + 0.5 * np.sin(2 * np.pi * u)).astype(np.float32)
+        u = u + np.float32(0.5 * rng.integers(2)) * (v.astype(np.int32) & 1)
+    u, v = u - u.astype(np.int32), v - v.astype(np.int32)
+    if kind == 0:
+        inside = u < duty
+    elif kind == 1:
+        inside = (u < duty) ^ (v < duty)
+    elif kind == 2:
+        inside = (u > joint) & (v > joint)
+    else:
+        inside = (u - 0.5) ** 2 + (v - 0.5) ** 2 < 0.15 * duty
+    return inside.astype(np.float32)
 
 
 def draw_shapes(rng: np.random.Generator, image: np.ndarray, count: int) -> None:
@@ -93,9 +101,10 @@ def procedural_picture(rng: np.random.Generator, width: int, height: int) -> np.
     elif rng.random() < 0.6:
         image += (pattern(rng, width, height)[..., None] - 0.5) * rng.uniform(-120, 120, 3).astype(np.float32)
     draw_shapes(rng, image, int(rng.integers(0, 14)))
-    image += fractal_noise(rng, width, height, rng.uniform(0, 0.8)) * np.float32(np.exp(rng.uniform(1.5, 3.8)))
+    noise = fractal_noise(rng, width, height, rng.uniform(0, 0.8))
+    image += noise * np.float32(np.exp(rng.uniform(1.5, 3.8)))
     if rng.random() < 0.35:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.7, 4.0))
     if rng.random() < 0.4:  # Things in focus before soft ones.
         draw_shapes(rng, image, int(rng.integers(1, 6)))
-    return np.clip(image, 0, 255).astype(np.uint8)
+    return cv2.convertScaleAbs(np.maximum(image, 0, out=image))

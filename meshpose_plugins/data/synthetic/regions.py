@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from meshpose_plugins.templates import MeshTemplate
 
 TORSO, ARM, HAND, LEG, FOOT, HEAD = range(6)
+NUM_KINDS = 6
 _KIND_WORDS = (('torso', TORSO), ('hand', HAND), ('foot', FOOT), ('head', HEAD), ('leg', LEG), ('arm', ARM))
 #: Kind of each DensePose part, indexed by part - 1.
 PART_KINDS = np.array([next(kind for word, kind in _KIND_WORDS if word in name) for name in PART_NAMES])
@@ -33,6 +34,15 @@ class Places:
     arm: np.ndarray
     leg: np.ndarray
     kind: np.ndarray
+
+    def select(self, index: np.ndarray) -> Places:
+        """Return the places with these indices."""
+        return Places(self.xyz[index], self.arm[index], self.leg[index], self.kind[index])
+
+
+def unit_rows(vectors: np.ndarray) -> np.ndarray:
+    """Return (P, 3) vectors scaled to length one."""
+    return vectors / np.sqrt(np.maximum(np.einsum('pc,pc->p', vectors, vectors), 1e-12))[:, None]
 
 
 class BodyMap:
