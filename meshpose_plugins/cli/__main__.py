@@ -10,7 +10,9 @@ from pathlib import Path
 
 def commands() -> list[str]:
     """The names of the commands that are installed, sorted."""
-    return sorted(m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if not m.name.startswith('_'))
+    return sorted(
+        m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if not m.name.startswith('_')
+    )
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -25,7 +27,11 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else list(argv)
     known = commands()
     if not argv or argv[0] in ('-h', '--help'):
-        print('usage: meshpose COMMAND ...\n\ncommands: ' + ', '.join(known) + '\nmeshpose COMMAND --help says more')
+        print(
+            'usage: meshpose COMMAND ...\n\ncommands: '
+            + ', '.join(known)
+            + '\nmeshpose COMMAND --help says more'
+        )
         return 0 if argv else 2
     name = argv[0].replace('-', '_')
     if name not in known:

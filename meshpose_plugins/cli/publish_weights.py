@@ -10,14 +10,21 @@ from pathlib import Path
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's arguments."""
-    parser = argparse.ArgumentParser(description='Write averaged weights in half precision, with their config and figures, '
-                                                 'into one .safetensors file')
+    parser = argparse.ArgumentParser(
+        description='Write averaged weights in half precision, with their config and figures, '
+        'into one .safetensors file'
+    )
     parser.add_argument('checkpoint', help='training checkpoint (.pth)')
     parser.add_argument('output', help='file to write (.safetensors)')
     parser.add_argument('--config', help='config file; default: the config inside the checkpoint')
     parser.add_argument('--figures', help='JSON file: evaluation set -> {metric: number}')
-    parser.add_argument('--note', action='append', default=[], metavar='NAME=TEXT',
-                        help='a fact to keep with the weights, e.g. seed=0; repeatable')
+    parser.add_argument(
+        '--note',
+        action='append',
+        default=[],
+        metavar='NAME=TEXT',
+        help='a fact to keep with the weights, e.g. seed=0; repeatable',
+    )
     parser.add_argument('--full-precision', action='store_true', help='float32 instead of float16')
     return parser
 
@@ -26,9 +33,16 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     args = build_parser().parse_args(argv)
     from meshpose_plugins.integrations.mmpose.publish import publish_weights
+
     try:
-        path = publish_weights(args.checkpoint, args.output, args.config, _read_figures(args.figures),
-                               _read_notes(args.note), half=not args.full_precision)
+        path = publish_weights(
+            args.checkpoint,
+            args.output,
+            args.config,
+            _read_figures(args.figures),
+            _read_notes(args.note),
+            half=not args.full_precision,
+        )
     except (FileNotFoundError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 1

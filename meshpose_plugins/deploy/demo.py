@@ -24,7 +24,9 @@ class MeshPredictor(Protocol):
 
     template: MeshTemplate
 
-    def predict(self, image: np.ndarray, name: str, boxes: np.ndarray, scores: np.ndarray) -> list[PredictionRecord]:
+    def predict(
+        self, image: np.ndarray, name: str, boxes: np.ndarray, scores: np.ndarray
+    ) -> list[PredictionRecord]:
         """The people of one RGB image as records with image id `name`, one per box x0, y0, x1, y1."""
         ...
 
@@ -40,6 +42,7 @@ class DemoSummary:
         notes: things worth knowing, e.g. clipped boxes.
         failures: image name -> why it was skipped.
     """
+
     out: Path
     predictions: Path
     people: dict[str, int] = field(default_factory=dict)
@@ -47,14 +50,21 @@ class DemoSummary:
     failures: dict[str, str] = field(default_factory=dict)
 
 
-def run_demo(predictor: MeshPredictor, source: str | Path, out: str | Path, detector: PersonDetector,
-             boxes: np.ndarray | None = None, boxes_file: str | Path | None = None,
-             formats: tuple[str, ...] = ('obj', 'ply', 'glb'), predictions_format: str = 'npz',
-             wireframe: bool = False) -> DemoSummary:
+def run_demo(
+    predictor: MeshPredictor,
+    source: str | Path,
+    out: str | Path,
+    detector: PersonDetector,
+    boxes: np.ndarray | None = None,
+    boxes_file: str | Path | None = None,
+    formats: tuple[str, ...] = ('obj', 'ply', 'glb'),
+    predictions_format: str = 'npz',
+    wireframe: bool = False,
+) -> DemoSummary:
     """Predict and draw the people of an image or of a folder of images.
 
-    Writes OUT/overlays/NAME.jpg (input, mesh, side view, IUV), OUT/viewers/NAME.html, OUT/meshes/NAME_personK.*
-    and OUT/predictions.npz or .json. A bad image is skipped and listed in the summary.
+    Writes OUT/overlays/NAME.jpg (input, mesh, side view, IUV), OUT/viewers/NAME.html,
+    OUT/meshes/NAME_personK.* and OUT/predictions.npz or .json. A bad image is skipped and listed in the summary.
 
     Args:
         predictor: the network.
@@ -75,8 +85,10 @@ def run_demo(predictor: MeshPredictor, source: str | Path, out: str | Path, dete
     """
     images = list_images(source)
     if boxes is not None and Path(source).is_dir():
-        raise ValueError(f'bbox: boxes belong to one image, but {source} is a folder: use --boxes FILE.json '
-                         f'({{"image.jpg": [[x, y, w, h], ...], ...}})')
+        raise ValueError(
+            f'bbox: boxes belong to one image, but {source} is a folder: use --boxes FILE.json '
+            f'({{"image.jpg": [[x, y, w, h], ...], ...}})'
+        )
     if predictions_format not in ('npz', 'json'):
         raise ValueError(f'predictions_format: expected npz or json, got {predictions_format!r}')
     given = {} if boxes_file is None else read_boxes(boxes_file)
@@ -101,9 +113,15 @@ def run_demo(predictor: MeshPredictor, source: str | Path, out: str | Path, dete
     return summary
 
 
-def write_image_results(out: str | Path, stem: str, image: np.ndarray, people: list[PredictionRecord],
-                        template: MeshTemplate, formats: tuple[str, ...] = ('obj', 'ply', 'glb'),
-                        wireframe: bool = False) -> list[Path]:
+def write_image_results(
+    out: str | Path,
+    stem: str,
+    image: np.ndarray,
+    people: list[PredictionRecord],
+    template: MeshTemplate,
+    formats: tuple[str, ...] = ('obj', 'ply', 'glb'),
+    wireframe: bool = False,
+) -> list[Path]:
     """Write what people look at for one image.
 
     Args:
@@ -122,23 +140,34 @@ def write_image_results(out: str | Path, stem: str, image: np.ndarray, people: l
     vertices = [person.vertices for person in people]
     boxes = np.asarray([person.box for person in people], np.float32).reshape(-1, 4)
     picture = draw_panels(image, vertices, template, boxes=boxes, wireframe=wireframe)
-    done, jpeg = cv2.imencode('.jpg', np.ascontiguousarray(picture[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 92])
+    done, jpeg = cv2.imencode(
+        '.jpg', np.ascontiguousarray(picture[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 92]
+    )
     if not done:
-        raise ValueError(f'{stem}: OpenCV cannot encode a picture of {picture.shape[1]} x {picture.shape[0]} px')
-    files = [write_atomically(out / 'overlays' / f'{stem}.jpg', jpeg.tobytes()),
-             write_viewer(out / 'viewers' / f'{stem}.html', vertices, template, image=image, title=stem)]
+        raise ValueError(
+            f'{stem}: OpenCV cannot encode a picture of {picture.shape[1]} x {picture.shape[0]} px'
+        )
+    files = [
+        write_atomically(out / 'overlays' / f'{stem}.jpg', jpeg.tobytes()),
+        write_viewer(out / 'viewers' / f'{stem}.html', vertices, template, image=image, title=stem),
+    ]
     for person in people:
-        files += save_person(out / 'meshes' / f'{stem}_person{person.instance_id}', person.vertices, template, formats)
+        files += save_person(
+            out / 'meshes' / f'{stem}_person{person.instance_id}', person.vertices, template, formats
+        )
     return files
 
 
-def _find_people(image: np.ndarray, name: str, detector: PersonDetector, boxes: np.ndarray | None,
-                 notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
+def _find_people(
+    image: np.ndarray, name: str, detector: PersonDetector, boxes: np.ndarray | None, notes: list[str]
+) -> tuple[np.ndarray, np.ndarray]:
     """Boxes and scores: the given boxes, checked and clipped, or the detector's."""
     if boxes is None:
         boxes, scores = detector.detect(image)
         if len(boxes) == 0:
-            notes.append(f'{name}: the detector found nobody; give boxes with --bbox, or use --detector whole-image')
+            notes.append(
+                f'{name}: the detector found nobody; give boxes with --bbox, or use --detector whole-image'
+            )
         return boxes, scores
     boxes, clipped = check_boxes(boxes, image.shape[1], image.shape[0], name)
     notes.extend(clipped)

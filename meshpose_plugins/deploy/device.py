@@ -23,6 +23,7 @@ def resolve_device(device: str | None = None) -> str:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         there = f'cpu and {torch.cuda.device_count()} cuda' if torch.cuda.is_available() else 'only cpu'
-        raise ValueError(f'device {device!r} is not available here (there is {there}): '
-                         f'{str(error).splitlines()[0]}') from None
+        raise ValueError(
+            f'device {device!r} is not available here (there is {there}): ' f'{str(error).splitlines()[0]}'
+        ) from None
     return device

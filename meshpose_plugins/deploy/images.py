@@ -13,8 +13,8 @@ IMAGE_SUFFIXES = ('.bmp', '.gif', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.we
 def read_image(path: str | Path) -> np.ndarray:
     """Read an image file as upright 8-bit RGB.
 
-    EXIF rotation is applied, grayscale is repeated, 16-bit gray is scaled to 8 bits, transparency is put on white,
-    and of several frames the first is taken.
+    EXIF rotation is applied, grayscale is repeated, 16-bit gray is scaled to 8 bits, transparency is put on
+    white, and of several frames the first is taken.
 
     Args:
         path: the file.
@@ -44,7 +44,9 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
     if image.mode.startswith('I'):
         values = np.asarray(image).astype(np.int64)
         if values.min() < 0 or values.max() > 65535:
-            raise ValueError(f'mode {image.mode} with values {values.min()}..{values.max()}, expected 16 bits')
+            raise ValueError(
+                f'mode {image.mode} with values {values.min()}..{values.max()}, expected 16 bits'
+            )
         gray = np.round(values / 257).astype(np.uint8) if values.max() > 255 else values.astype(np.uint8)
         return np.repeat(gray[..., None], 3, axis=2)
     if image.mode == 'F':

@@ -1,7 +1,7 @@
 """Shipped weights: one safetensors file that carries the network, its config and its figures.
 
-The file's metadata holds the full text of the config, so that a model needs nothing but this file: neither the
-config folder nor a network connection. Nothing in it is pickled.
+The file's metadata holds the full text of the config, so that a model needs nothing but this file: neither
+the config folder nor a network connection. Nothing in it is pickled.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class WeightsMetadata:
         figures: name of the evaluation set -> {metric: number}.
         notes: free facts, e.g. data, seed, command.
     """
+
     template: str
     num_vertices: int
     config: str
@@ -54,19 +55,25 @@ def find_weights(name_or_path: str | Path) -> Path:
     if path.is_file():
         return path
     if name in SHIPPED:
-        raise FileNotFoundError(f'the weights {name!r} are not part of this installation: {path} is missing; '
-                                f'reinstall the package, or pass a checkpoint file')
-    raise FileNotFoundError(f'checkpoint {name} does not exist; expected a file, or one of {", ".join(SHIPPED)}')
+        raise FileNotFoundError(
+            f'the weights {name!r} are not part of this installation: {path} is missing; '
+            f'reinstall the package, or pass a checkpoint file'
+        )
+    raise FileNotFoundError(
+        f'checkpoint {name} does not exist; expected a file, or one of {", ".join(SHIPPED)}'
+    )
 
 
-def save_weights(path: str | Path, state_dict: dict[str, Tensor], metadata: WeightsMetadata, half: bool = True) -> Path:
+def save_weights(
+    path: str | Path, state_dict: dict[str, Tensor], metadata: WeightsMetadata, half: bool = True
+) -> Path:
     """Write a weights file.
 
     Args:
         path: ends with .safetensors; written under a temporary name, then renamed.
         state_dict: name -> tensor.
         metadata: see `WeightsMetadata`.
-        half: matrices and kernels in float16; vectors (norms, biases) stay float32, they cost little and matter.
+        half: matrices and kernels in float16; vectors (norms, biases) stay float32, they cost little.
 
     Returns:
         the path.
@@ -75,13 +82,20 @@ def save_weights(path: str | Path, state_dict: dict[str, Tensor], metadata: Weig
         ValueError: if the name has another ending, or a value is not finite or does not fit into float16.
     """
     from safetensors.torch import save_file
+
     path = Path(path)
     if path.suffix != '.safetensors':
         raise ValueError(f'weights file: expected a name ending with .safetensors, got {path.name!r}')
     tensors = {name: _stored(name, tensor, half) for name, tensor in state_dict.items()}
-    header = dict(format=FORMAT, version=str(VERSION), template=metadata.template,
-                  num_vertices=str(metadata.num_vertices), cfg=metadata.config,
-                  figures=json.dumps(metadata.figures), notes=json.dumps(metadata.notes))
+    header = dict(
+        format=FORMAT,
+        version=str(VERSION),
+        template=metadata.template,
+        num_vertices=str(metadata.num_vertices),
+        cfg=metadata.config,
+        figures=json.dumps(metadata.figures),
+        notes=json.dumps(metadata.notes),
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + '.tmp')
     save_file(tensors, str(temporary), metadata=header)
@@ -98,8 +112,10 @@ def _stored(name: str, tensor: Tensor, half: bool) -> Tensor:
         raise ValueError(f'weights: {name} has values that are not finite')
     stored = tensor.to(torch.float16 if half and tensor.ndim > 1 else torch.float32, copy=True)
     if not torch.isfinite(stored).all():
-        raise ValueError(f'weights: {name} does not fit into float16 (largest value {tensor.abs().max():g}); '
-                         f'store it in full precision (--full-precision)')
+        raise ValueError(
+            f'weights: {name} does not fit into float16 (largest value {tensor.abs().max():g}); '
+            f'store it in full precision (--full-precision)'
+        )
     return stored
 
 
@@ -117,6 +133,7 @@ def read_metadata(path: str | Path) -> WeightsMetadata:
         ValueError: if it is no weights file of this library, naming the field that is missing or wrong.
     """
     from safetensors import SafetensorError, safe_open
+
     path = find_weights(path)
     try:
         with safe_open(str(path), framework='pt') as file:
@@ -124,14 +141,22 @@ def read_metadata(path: str | Path) -> WeightsMetadata:
     except (SafetensorError, OSError) as error:
         raise ValueError(f'{path}: not a safetensors file, or a truncated one ({error})') from None
     if header.get('format') != FORMAT:
-        raise ValueError(f'{path}: metadata field format: expected {FORMAT!r}, got {header.get("format")!r}; '
-                         f'make it with tools/publish_weights.py')
+        raise ValueError(
+            f'{path}: metadata field format: expected {FORMAT!r}, got {header.get("format")!r}; '
+            f'make it with tools/publish_weights.py'
+        )
     if header.get('version') != str(VERSION):
-        raise ValueError(f'{path}: metadata field version: this library reads {VERSION}, got {header.get("version")!r}')
+        raise ValueError(
+            f'{path}: metadata field version: this library reads {VERSION}, got {header.get("version")!r}'
+        )
     try:
-        return WeightsMetadata(template=header['template'], num_vertices=int(header['num_vertices']),
-                               config=header['cfg'], figures=json.loads(header['figures']),
-                               notes=json.loads(header['notes']))
+        return WeightsMetadata(
+            template=header['template'],
+            num_vertices=int(header['num_vertices']),
+            config=header['cfg'],
+            figures=json.loads(header['figures']),
+            notes=json.loads(header['notes']),
+        )
     except (KeyError, ValueError) as error:
         raise ValueError(f'{path}: metadata: {error!r}') from None
 
@@ -149,6 +174,7 @@ def load_weights(path: str | Path) -> tuple[dict[str, Tensor], WeightsMetadata]:
         FileNotFoundError, ValueError: see `read_metadata`.
     """
     from safetensors.torch import load_file
+
     path = find_weights(path)
     metadata = read_metadata(path)
     tensors = load_file(str(path))
@@ -158,8 +184,8 @@ def load_weights(path: str | Path) -> tuple[dict[str, Tensor], WeightsMetadata]:
 def checkpoint_weights(checkpoint: dict, source: str) -> dict[str, Tensor]:
     """The weights to ship from a training checkpoint: the averaged (EMA) ones where there are any.
 
-    MMEngine's EMAHook stores the averaged weights under 'state_dict' and the last step's under 'ema_state_dict', so
-    that 'state_dict' is what one wants either way.
+    MMEngine's EMAHook stores the averaged weights under 'state_dict' and the last step's under
+    'ema_state_dict', so that 'state_dict' is what one wants either way.
 
     Args:
         checkpoint: what the trainer saved.
@@ -173,7 +199,9 @@ def checkpoint_weights(checkpoint: dict, source: str) -> dict[str, Tensor]:
     """
     weights = checkpoint.get('state_dict')
     if not isinstance(weights, dict) or not weights:
-        raise ValueError(f'{source}: field state_dict: expected the weights by name, got {type(weights).__name__}')
+        raise ValueError(
+            f'{source}: field state_dict: expected the weights by name, got {type(weights).__name__}'
+        )
     return {name.removeprefix('module.'): tensor for name, tensor in weights.items()}
 
 
@@ -190,10 +218,15 @@ def load_strictly(model: torch.nn.Module, state_dict: dict[str, Tensor], source:
     """
     own = model.state_dict()
     state_dict = {name.removeprefix('module.'): tensor for name, tensor in state_dict.items()}
-    problems = [f'{name} is missing' for name in own if name not in state_dict and 'num_batches_tracked' not in name]
+    problems = [
+        f'{name} is missing' for name in own if name not in state_dict and 'num_batches_tracked' not in name
+    ]
     problems += [f'{name} is not in the model' for name in state_dict if name not in own]
-    problems += [f'{name} is {tuple(state_dict[name].shape)}, the config makes it {tuple(own[name].shape)}'
-                 for name in own if name in state_dict and own[name].shape != state_dict[name].shape]
+    problems += [
+        f'{name} is {tuple(state_dict[name].shape)}, the config makes it {tuple(own[name].shape)}'
+        for name in own
+        if name in state_dict and own[name].shape != state_dict[name].shape
+    ]
     try:
         model.load_state_dict(state_dict, strict=False)
     except ValueError as error:  # the model's own check, e.g. of the template
@@ -201,5 +234,8 @@ def load_strictly(model: torch.nn.Module, state_dict: dict[str, Tensor], source:
     except RuntimeError:  # shapes, said better by the list of problems
         pass
     if problems:
-        raise ValueError(f'{source} does not fit the config: ' + '; '.join(problems[:4])
-                         + (f' (and {len(problems) - 4} more)' if len(problems) > 4 else ''))
+        raise ValueError(
+            f'{source} does not fit the config: '
+            + '; '.join(problems[:4])
+            + (f' (and {len(problems) - 4} more)' if len(problems) > 4 else '')
+        )

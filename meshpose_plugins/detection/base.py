@@ -36,11 +36,13 @@ def register_detector(name: str) -> Callable:
     Returns:
         the decorator; the class is called as `cls(model, weights, device, score_threshold)`, all by keyword.
     """
+
     def register(cls):
         if name in _DETECTORS and _DETECTORS[name].__qualname__ != cls.__qualname__:
             raise ValueError(f'the detector name {name!r} is taken by {_DETECTORS[name].__qualname__}')
         _DETECTORS[name] = cls
         return cls
+
     return register
 
 
@@ -49,14 +51,16 @@ def detector_names() -> list[str]:
     return sorted(_DETECTORS)
 
 
-def build_detector(spec: str, weights: str | None = None, device: str = 'cpu',
-                   score_threshold: float | None = None) -> PersonDetector:
+def build_detector(
+    spec: str, weights: str | None = None, device: str = 'cpu', score_threshold: float | None = None
+) -> PersonDetector:
     """Make a detector from what a user types.
 
     Args:
         spec: a name, or 'name:model' where a family has several models
             ('torchvision:fasterrcnn_resnet50_fpn', 'mmdet:path/to/config.py').
-        weights: weights file of a learned detector; None looks where its framework keeps them. Nothing is downloaded.
+        weights: weights file of a learned detector; None looks where its framework keeps them.
+            Nothing is downloaded.
         device: torch device of a learned detector.
         score_threshold: people below it are dropped; None takes the detector's own default.
 
@@ -70,18 +74,24 @@ def build_detector(spec: str, weights: str | None = None, device: str = 'cpu',
     """
     name, _, model = spec.partition(':')
     if name not in _DETECTORS:
-        raise ValueError(f'detector: expected one of {", ".join(detector_names())} (or name:model), got {spec!r}')
+        raise ValueError(
+            f'detector: expected one of {", ".join(detector_names())} (or name:model), got {spec!r}'
+        )
     if score_threshold is not None and not 0 <= score_threshold <= 1:
         raise ValueError(f'score_threshold: expected a number in [0, 1], got {score_threshold!r}')
-    return _DETECTORS[name](model=model or None, weights=weights, device=device, score_threshold=score_threshold)
+    return _DETECTORS[name](
+        model=model or None, weights=weights, device=device, score_threshold=score_threshold
+    )
 
 
 def refuse_model(name: str, model: str | None, weights: str | None) -> None:
     """Raise ValueError if a detector without weights was given a model or a weights file."""
     for option, value in (('model', model), ('weights', weights)):
         if value is not None:
-            raise ValueError(f'detector {name!r} takes no {option}, got {value!r}; '
-                             f'learned detectors are torchvision, mmdet and detectron2')
+            raise ValueError(
+                f'detector {name!r} takes no {option}, got {value!r}; '
+                f'learned detectors are torchvision, mmdet and detectron2'
+            )
 
 
 def best_first(boxes: np.ndarray, scores: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:

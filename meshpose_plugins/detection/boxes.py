@@ -24,7 +24,9 @@ def parse_bbox(text: str) -> np.ndarray:
     try:
         x, y, width, height = (float(part) for part in parts)
     except ValueError:
-        raise ValueError(f'bbox: expected four numbers x,y,w,h (left, top, width, height in px), got {text!r}') from None
+        raise ValueError(
+            f'bbox: expected four numbers x,y,w,h (left, top, width, height in px), got {text!r}'
+        ) from None
     return xywh_to_xyxy([x, y, width, height], f'bbox {text!r}')
 
 
@@ -78,7 +80,9 @@ def check_boxes(boxes: np.ndarray, width: int, height: int, source: str) -> tupl
         if not np.isfinite(box).all() or (inside[2:] - inside[:2] < 1).any():
             raise ValueError(f'{source}: {given} lies outside the image of {width} x {height} px')
         if not np.array_equal(box, inside):
-            notes.append(f'{source}: {given} reaches over the border of the image of {width} x {height} px: clipped')
+            notes.append(
+                f'{source}: {given} reaches over the border of the image of {width} x {height} px: clipped'
+            )
     return clipped, notes
 
 
@@ -104,7 +108,9 @@ def read_boxes(path: str | Path) -> dict[str, np.ndarray]:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f'{path}: not a JSON file, or a truncated one ({error})') from None
     if not isinstance(content, dict):
-        raise ValueError(f'{path}: expected an object, image name -> list of [x, y, w, h], got {type(content).__name__}')
+        raise ValueError(
+            f'{path}: expected an object, image name -> list of [x, y, w, h], got {type(content).__name__}'
+        )
     rows = _coco_rows(content, path) if 'annotations' in content else content
     boxes = {}
     for name, items in rows.items():
@@ -125,8 +131,14 @@ def _coco_rows(content: dict, path: Path) -> dict[str, list]:
     for annotation in content['annotations']:
         missing = [key for key in ('image_id', 'bbox') if key not in annotation]
         if missing or annotation['image_id'] not in names:
-            raise ValueError(f'{path}: annotation id {annotation.get("id")!r}: ' + (
-                f'field {missing[0]!r} is missing' if missing else f'no image has id {annotation["image_id"]!r}'))
+            raise ValueError(
+                f'{path}: annotation id {annotation.get("id")!r}: '
+                + (
+                    f'field {missing[0]!r} is missing'
+                    if missing
+                    else f'no image has id {annotation["image_id"]!r}'
+                )
+            )
         if not annotation.get('iscrowd', 0):
             rows[names[annotation['image_id']]].append(annotation['bbox'])
     return rows

@@ -5,7 +5,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from meshpose_plugins.detection.base import best_first, non_maximum_suppression, refuse_model, register_detector
+from meshpose_plugins.detection.base import (
+    best_first,
+    non_maximum_suppression,
+    refuse_model,
+    register_detector,
+)
 
 
 @register_detector('whole-image')
@@ -42,8 +47,10 @@ class HOGDetector:
     def __init__(self, model=None, weights=None, device='cpu', score_threshold=None):
         refuse_model('hog', model, weights)
         if not self.available():
-            raise RuntimeError(f'OpenCV {cv2.__version__} has no HOGDescriptor; '
-                               f'use --detector whole-image, --bbox, or a learned detector')
+            raise RuntimeError(
+                f'OpenCV {cv2.__version__} has no HOGDescriptor; '
+                f'use --detector whole-image, --bbox, or a learned detector'
+            )
         self.score_threshold = 0.35 if score_threshold is None else score_threshold
         self._hog = cv2.HOGDescriptor()
         self._hog.setSVMDetector(cv2.HOGDescriptor_getDefaultPeopleDetector())
@@ -57,12 +64,18 @@ class HOGDetector:
         """See `PersonDetector.detect`."""
         height, width = image.shape[:2]
         scale = self._LARGEST_SIDE / max(height, width)
-        resized = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else
-                             cv2.INTER_LINEAR)
+        resized = cv2.resize(
+            image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        )
         if resized.shape[1] < self._WINDOW[0] or resized.shape[0] < self._WINDOW[1]:
             return np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
-        boxes, margins = self._hog.detectMultiScale(cv2.cvtColor(resized, cv2.COLOR_RGB2BGR), winStride=(8, 8),
-                                                    padding=(16, 16), scale=1.05, groupThreshold=0)
+        boxes, margins = self._hog.detectMultiScale(
+            cv2.cvtColor(resized, cv2.COLOR_RGB2BGR),
+            winStride=(8, 8),
+            padding=(16, 16),
+            scale=1.05,
+            groupThreshold=0,
+        )
         if len(boxes) == 0:
             return np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
         boxes = np.asarray(boxes, np.float32).reshape(-1, 4)

@@ -1,4 +1,5 @@
 """Any ordinary image file becomes upright 8-bit RGB; anything else gets a message that names it."""
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -20,7 +21,10 @@ def test_grayscale_palette_and_cmyk_become_rgb(tmp_path, picture):
     gray = picture[..., 0]
     Image.fromarray(gray).save(tmp_path / 'gray.png')
     np.testing.assert_array_equal(read_image(tmp_path / 'gray.png'), np.repeat(gray[..., None], 3, 2))
-    for name, image in (('p.gif', Image.fromarray(picture).convert('P')), ('c.jpg', Image.fromarray(picture).convert('CMYK'))):
+    for name, image in (
+        ('p.gif', Image.fromarray(picture).convert('P')),
+        ('c.jpg', Image.fromarray(picture).convert('CMYK')),
+    ):
         image.save(tmp_path / name)
         read = read_image(tmp_path / name)
         assert read.shape == picture.shape and read.dtype == np.uint8
@@ -58,8 +62,12 @@ def test_bad_files_are_named_with_the_reason(tmp_path, picture):
     (tmp_path / 'cut.jpg').write_bytes((tmp_path / 'whole.jpg').read_bytes()[:2000])
     (tmp_path / 'empty.png').write_bytes(b'')
     Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / 'float.tif')
-    for name, reason in (('text.jpg', 'identify'), ('cut.jpg', 'truncated'), ('empty.png', 'empty'),
-                         ('float.tif', 'floating-point')):
+    for name, reason in (
+        ('text.jpg', 'identify'),
+        ('cut.jpg', 'truncated'),
+        ('empty.png', 'empty'),
+        ('float.tif', 'floating-point'),
+    ):
         with pytest.raises(ValueError, match=f'{name} cannot be read: .*{reason}'):
             read_image(tmp_path / name)
 

@@ -1,15 +1,29 @@
-"""The weights file: half precision where it is harmless, everything it says about itself, and clear refusals."""
+"""The weights file: half precision where harmless, what it says about itself, and clear refusals."""
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip('torch')
 
 from meshpose_plugins.deploy.device import resolve_device
-from meshpose_plugins.deploy.weights import (SHIPPED, WeightsMetadata, checkpoint_weights, find_weights, load_strictly,
-                                             load_weights, read_metadata, save_weights)
+from meshpose_plugins.deploy.weights import (
+    SHIPPED,
+    WeightsMetadata,
+    checkpoint_weights,
+    find_weights,
+    load_strictly,
+    load_weights,
+    read_metadata,
+    save_weights,
+)
 
-METADATA = WeightsMetadata(template='anny', num_vertices=7, config="model = dict(type='X')\n",
-                           figures={'synthetic-val': {'vertex_error': 2.25}}, notes={'seed': 3})
+METADATA = WeightsMetadata(
+    template='anny',
+    num_vertices=7,
+    config="model = dict(type='X')\n",
+    figures={'synthetic-val': {'vertex_error': 2.25}},
+    notes={'seed': 3},
+)
 
 
 def small_network():
@@ -50,6 +64,7 @@ def test_values_that_cannot_be_stored(tmp_path):
 
 def test_files_that_are_no_weights(tmp_path):
     from safetensors.torch import save_file
+
     path = tmp_path / 'a.safetensors'
     path.write_bytes(b'nonsense')
     with pytest.raises(ValueError, match='a.safetensors: not a safetensors file'):
@@ -57,10 +72,14 @@ def test_files_that_are_no_weights(tmp_path):
     save_file({'x': torch.zeros(1)}, str(path))
     with pytest.raises(ValueError, match='metadata field format'):
         read_metadata(path)
-    save_file({'x': torch.zeros(1)}, str(path), metadata={'format': 'meshpose_plugins.weights', 'version': '99'})
+    save_file(
+        {'x': torch.zeros(1)}, str(path), metadata={'format': 'meshpose_plugins.weights', 'version': '99'}
+    )
     with pytest.raises(ValueError, match="version: this library reads 1, got '99'"):
         read_metadata(path)
-    save_file({'x': torch.zeros(1)}, str(path), metadata={'format': 'meshpose_plugins.weights', 'version': '1'})
+    save_file(
+        {'x': torch.zeros(1)}, str(path), metadata={'format': 'meshpose_plugins.weights', 'version': '1'}
+    )
     with pytest.raises(ValueError, match='template'):
         read_metadata(path)
 

@@ -1,4 +1,5 @@
 """Boxes given by the user: every malformed one gets a message that names file, field and value."""
+
 import json
 
 import numpy as np
@@ -39,21 +40,41 @@ def test_box_wholly_outside_is_an_error(box):
 def test_read_boxes_by_name_and_from_coco(tmp_path):
     plain, coco = tmp_path / 'plain.json', tmp_path / 'coco.json'
     plain.write_text(json.dumps({'sub/a.jpg': [[1, 2, 3, 4]], 'b.jpg': []}))
-    coco.write_text(json.dumps(dict(
-        images=[dict(id=7, file_name='a.jpg')],
-        annotations=[dict(id=1, image_id=7, bbox=[1, 2, 3, 4]), dict(id=2, image_id=7, bbox=[0, 0, 9, 9], iscrowd=1)])))
+    coco.write_text(
+        json.dumps(
+            dict(
+                images=[dict(id=7, file_name='a.jpg')],
+                annotations=[
+                    dict(id=1, image_id=7, bbox=[1, 2, 3, 4]),
+                    dict(id=2, image_id=7, bbox=[0, 0, 9, 9], iscrowd=1),
+                ],
+            )
+        )
+    )
     for boxes in (read_boxes(plain), read_boxes(coco)):
         np.testing.assert_array_equal(boxes['a.jpg'], [[1, 2, 4, 6]])
     assert read_boxes(plain)['b.jpg'].shape == (0, 4)
 
 
-@pytest.mark.parametrize('content, message', [
-    ('{"a.jpg": [[1, 2', 'truncated'), ('[1]', 'expected an object'), ('{"a.jpg": 3}', 'a.jpg'),
-    ('{"a.jpg": [[1, 2, 3]]}', 'bbox 0.*four'), ('{"a.jpg": [[1, 2, "x", 3]]}', 'bbox 0'),
-    ('{"images": [{"id": 1}], "annotations": []}', 'file_name'),
-    ('{"images": [], "annotations": [{"id": 5, "image_id": 1, "bbox": [0, 0, 1, 1]}]}', 'annotation id 5.*image has id 1'),
-    ('{"images": [], "annotations": [{"id": 5, "image_id": 1}]}', "annotation id 5: field 'bbox' is missing"),
-])
+@pytest.mark.parametrize(
+    'content, message',
+    [
+        ('{"a.jpg": [[1, 2', 'truncated'),
+        ('[1]', 'expected an object'),
+        ('{"a.jpg": 3}', 'a.jpg'),
+        ('{"a.jpg": [[1, 2, 3]]}', 'bbox 0.*four'),
+        ('{"a.jpg": [[1, 2, "x", 3]]}', 'bbox 0'),
+        ('{"images": [{"id": 1}], "annotations": []}', 'file_name'),
+        (
+            '{"images": [], "annotations": [{"id": 5, "image_id": 1, "bbox": [0, 0, 1, 1]}]}',
+            'annotation id 5.*image has id 1',
+        ),
+        (
+            '{"images": [], "annotations": [{"id": 5, "image_id": 1}]}',
+            "annotation id 5: field 'bbox' is missing",
+        ),
+    ],
+)
 def test_read_boxes_names_file_and_field(tmp_path, content, message):
     path = tmp_path / 'boxes.json'
     path.write_text(content)

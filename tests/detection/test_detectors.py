@@ -1,9 +1,18 @@
 """Every detector keeps the protocol, and none of them downloads anything."""
+
 import numpy as np
 import pytest
 
-from meshpose_plugins.detection import (AutoDetector, HOGDetector, PersonDetector, TorchvisionDetector, WholeImageDetector,
-                                        build_detector, detector_names, register_detector)
+from meshpose_plugins.detection import (
+    AutoDetector,
+    HOGDetector,
+    PersonDetector,
+    TorchvisionDetector,
+    WholeImageDetector,
+    build_detector,
+    detector_names,
+    register_detector,
+)
 from meshpose_plugins.detection.base import best_first, non_maximum_suppression
 
 needs_hog = pytest.mark.skipif(not HOGDetector.available(), reason='this OpenCV has no HOG detector')
@@ -70,7 +79,9 @@ def test_torchvision_detector_names_the_file_to_get(tmp_path, monkeypatch):
     torch = pytest.importorskip('torch')
     pytest.importorskip('torchvision')
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
-    with pytest.raises(FileNotFoundError, match=r'put fasterrcnn_.*\.pth there.*--detector-weights.*https://'):
+    with pytest.raises(
+        FileNotFoundError, match=r'put fasterrcnn_.*\.pth there.*--detector-weights.*https://'
+    ):
         build_detector('torchvision')
     with pytest.raises(FileNotFoundError, match='retinanet_resnet50_fpn'):
         build_detector('torchvision:retinanet_resnet50_fpn')

@@ -1,4 +1,4 @@
-"""detectron2's COCO detectors behind the `PersonDetector` protocol, from weights that are already on this machine."""
+"""detectron2's COCO detectors behind the `PersonDetector` protocol, from weights already on this machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ class Detectron2Detector:
 
     Args:
         model: config file, or a name inside detectron2's model zoo; None is Faster R-CNN R50-FPN.
-        weights: .pkl or .pth file; None looks for the default model's in detectron2's cache. Nothing is downloaded.
+        weights: .pkl or .pth file; None looks for the default model's in detectron2's cache.
+            Nothing is downloaded.
         device: torch device.
         score_threshold: lowest score. Default 0.5.
 
@@ -32,25 +33,32 @@ class Detectron2Detector:
             from detectron2.config import get_cfg
             from detectron2.engine.defaults import DefaultPredictor
         except ImportError as error:
-            raise ImportError(f'--detector detectron2 needs detectron2, see docs/installation.md ({error})') from None
+            raise ImportError(
+                f'--detector detectron2 needs detectron2, see docs/installation.md ({error})'
+            ) from None
         config = get_cfg()
         config.merge_from_file(str(_find_config(model or DEFAULT_MODEL)))
         config.MODEL.WEIGHTS = str(_find_weights(weights, model))
         config.MODEL.DEVICE = device
         self.score_threshold = 0.5 if score_threshold is None else score_threshold
-        config.MODEL.ROI_HEADS.SCORE_THRESH_TEST = config.MODEL.RETINANET.SCORE_THRESH_TEST = self.score_threshold
+        config.MODEL.ROI_HEADS.SCORE_THRESH_TEST = config.MODEL.RETINANET.SCORE_THRESH_TEST = (
+            self.score_threshold
+        )
         self.predictor = DefaultPredictor(config)
 
     def detect(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See `PersonDetector.detect`."""
         found = self.predictor(np.ascontiguousarray(image[..., ::-1]))['instances'].to('cpu')
         person = found.pred_classes.numpy() == 0  # class 0 of COCO's 80 is 'person'
-        return best_first(found.pred_boxes.tensor.numpy()[person], found.scores.numpy()[person], self.score_threshold)
+        return best_first(
+            found.pred_boxes.tensor.numpy()[person], found.scores.numpy()[person], self.score_threshold
+        )
 
 
 def _find_config(model: str) -> Path:
-    """An existing config file; detectron2.model_zoo itself is not imported, it needs the retired pkg_resources."""
+    """An existing config file; detectron2.model_zoo is not imported, it needs the retired pkg_resources."""
     import detectron2
+
     for path in (Path(model), Path(detectron2.__file__).parent / 'model_zoo' / 'configs' / model):
         if path.is_file():
             return path
@@ -60,6 +68,7 @@ def _find_config(model: str) -> Path:
 def _find_weights(weights: str | None, model: str | None) -> Path:
     """An existing weights file."""
     from iopath.common.file_io import get_cache_dir
+
     if weights is not None:
         if not Path(weights).is_file():
             raise FileNotFoundError(f'detector weights {weights} do not exist')
@@ -68,6 +77,8 @@ def _find_weights(weights: str | None, model: str | None) -> Path:
         raise FileNotFoundError(f'detector {model}: say where its weights are: --detector-weights FILE')
     path = Path(get_cache_dir()) / DEFAULT_FILE
     if not path.is_file():
-        raise FileNotFoundError(f'no weights for detector {DEFAULT_MODEL}: put {path.name} into {path.parent}, or pass '
-                                f'--detector-weights FILE. It is published at https://dl.fbaipublicfiles.com/{DEFAULT_FILE}')
+        raise FileNotFoundError(
+            f'no weights for detector {DEFAULT_MODEL}: put {path.name} into {path.parent}, or pass '
+            f'--detector-weights FILE. It is published at https://dl.fbaipublicfiles.com/{DEFAULT_FILE}'
+        )
     return path

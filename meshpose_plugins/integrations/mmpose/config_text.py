@@ -14,7 +14,7 @@ def parse_config_text(text: str, source: str) -> Config:
     """Read the text of a resolved config without running it.
 
     MMEngine executes config files, and a weights file should not be able to run code. A resolved config
-    (`Config.pretty_text`) is nothing but assignments of numbers, strings, lists, tuples, dicts and dict(...) calls.
+    (`Config.pretty_text`) is nothing but assignments of numbers, strings, lists, tuples and dicts.
 
     Args:
         text: the config.
@@ -29,13 +29,20 @@ def parse_config_text(text: str, source: str) -> Config:
     try:
         statements = ast.parse(text).body
     except SyntaxError as error:
-        raise ValueError(f'{source}: the config inside is broken at line {error.lineno}: {error.msg}') from None
+        raise ValueError(
+            f'{source}: the config inside is broken at line {error.lineno}: {error.msg}'
+        ) from None
     values = {}
     for statement in statements:
-        if not (isinstance(statement, ast.Assign) and len(statement.targets) == 1
-                and isinstance(statement.targets[0], ast.Name)):
-            raise ValueError(f'{source}: the config inside has more than plain data at line {statement.lineno}; '
-                             f'pass --config FILE')
+        if not (
+            isinstance(statement, ast.Assign)
+            and len(statement.targets) == 1
+            and isinstance(statement.targets[0], ast.Name)
+        ):
+            raise ValueError(
+                f'{source}: the config inside has more than plain data at line {statement.lineno}; '
+                f'pass --config FILE'
+            )
         values[statement.targets[0].id] = _value(statement.value, source)
     return Config(values)
 
@@ -46,7 +53,12 @@ def _value(node: ast.expr, source: str):
         return node.value
     if isinstance(node, ast.Dict) and None not in node.keys:
         return {_value(k, source): _value(v, source) for k, v in zip(node.keys, node.values)}
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict' and not node.args:
+    if (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == 'dict'
+        and not node.args
+    ):
         return {keyword.arg: _value(keyword.value, source) for keyword in node.keywords if keyword.arg}
     if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
         kind = {ast.List: list, ast.Tuple: tuple, ast.Set: set}[type(node)]
@@ -57,8 +69,10 @@ def _value(node: ast.expr, source: str):
             return -operand if isinstance(node.op, ast.USub) else operand
     if isinstance(node, ast.Name) and node.id in ('inf', 'nan'):
         return float(node.id)
-    raise ValueError(f'{source}: the config inside has more than plain data at line {node.lineno} '
-                     f'({ast.unparse(node)[:60]}); pass --config FILE')
+    raise ValueError(
+        f'{source}: the config inside has more than plain data at line {node.lineno} '
+        f'({ast.unparse(node)[:60]}); pass --config FILE'
+    )
 
 
 def portable_config(config: Config) -> Config:
@@ -77,8 +91,11 @@ def portable_config(config: Config) -> Config:
     values['model']['backbone'].pop('init_cfg', None)
     absolute = list(_absolute_paths(values, ''))
     if absolute:
-        raise ValueError('config: absolute paths do not belong into a weights file: ' + '; '.join(absolute[:5])
-                         + '. Pass the config file with relative paths: --config FILE')
+        raise ValueError(
+            'config: absolute paths do not belong into a weights file: '
+            + '; '.join(absolute[:5])
+            + '. Pass the config file with relative paths: --config FILE'
+        )
     return Config(values)
 
 

@@ -9,9 +9,17 @@ from meshpose_plugins.deploy.demo import DemoSummary, run_demo
 from meshpose_plugins.integrations.mmpose.inferencer import MeshPoseInferencer
 
 
-def demo(source: str | Path, out: str | Path, checkpoint: str = 'anny-lite', config: str | None = None,
-         device: str | None = None, detector: str = 'auto', detector_weights: str | None = None,
-         score_threshold: float | None = None, **options) -> DemoSummary:
+def demo(
+    source: str | Path,
+    out: str | Path,
+    checkpoint: str = 'anny-lite',
+    config: str | None = None,
+    device: str | None = None,
+    detector: str = 'auto',
+    detector_weights: str | None = None,
+    score_threshold: float | None = None,
+    **options,
+) -> DemoSummary:
     """Load a network and a detector, and run the demo.
 
     Args:
@@ -33,8 +41,11 @@ def demo(source: str | Path, out: str | Path, checkpoint: str = 'anny-lite', con
     """
     from meshpose_plugins.deploy.images import list_images
     from meshpose_plugins.detection import build_detector
+
     list_images(source)  # fails before anything slow
     device = resolve_device(device)
     person_detector = build_detector(detector, detector_weights, device, score_threshold)
-    inferencer = MeshPoseInferencer(config or checkpoint, weights=checkpoint, device=device, detector=person_detector)
+    inferencer = MeshPoseInferencer(
+        config or checkpoint, weights=checkpoint, device=device, detector=person_detector
+    )
     return run_demo(inferencer, source, out, person_detector, **options)

@@ -1,4 +1,4 @@
-"""MMDetection's detectors behind the `PersonDetector` protocol, from weights that are already on this machine."""
+"""MMDetection's detectors behind the `PersonDetector` protocol, from weights already on this machine."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ DEFAULT_MODEL = 'rtmdet/rtmdet_tiny_8xb32-300e_coco.py'
 class MMDetDetector:
     """A COCO detector of MMDetection 3.
 
-    Models that call mmcv's compiled operators (most of them, for suppression) need the full mmcv; under mmcv-lite those
-    without them work (DETR and its kin).
+    Models that call mmcv's compiled operators (most of them, for suppression) need the full mmcv; under
+    mmcv-lite those without them work (DETR and its kin).
 
     Args:
         model: config file, or a config's path inside MMDetection's own configs; None is RTMDet-tiny.
@@ -33,11 +33,14 @@ class MMDetDetector:
 
     def __init__(self, model=None, weights=None, device='cpu', score_threshold=None):
         from meshpose_plugins.integrations.mmpose import compat
+
         compat.apply()
         try:
             from mmdet.apis import init_detector
         except ImportError as error:
-            raise ImportError(f'--detector mmdet needs MMDetection: pip install --no-deps mmdet ({error})') from None
+            raise ImportError(
+                f'--detector mmdet needs MMDetection: pip install --no-deps mmdet ({error})'
+            ) from None
         config, url = _find_config(model or DEFAULT_MODEL)
         checkpoint = _find_checkpoint(weights, config, url)
         with DefaultScope.overwrite_default_scope('mmdet'):  # MMPose finds its own again afterwards
@@ -51,6 +54,7 @@ class MMDetDetector:
     def detect(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See `PersonDetector.detect`."""
         from mmdet.apis import inference_detector
+
         with DefaultScope.overwrite_default_scope('mmdet'):
             found = inference_detector(self.model, np.ascontiguousarray(image[..., ::-1])).pred_instances
         found = found.cpu().numpy()
@@ -63,6 +67,7 @@ class MMDetDetector:
 def _find_config(model: str) -> tuple[Path, str | None]:
     """An existing config file, and the address its weights are published at (None if unknown)."""
     from mmengine.utils import get_installed_path
+
     if Path(model).is_file():
         return Path(model), None
     root = Path(get_installed_path('mmdet')) / '.mim'
@@ -75,6 +80,7 @@ def _find_config(model: str) -> tuple[Path, str | None]:
 def _published_address(config: Path) -> str | None:
     """Where MMDetection's metafile next to a config says the weights are."""
     import yaml
+
     metafile = config.with_name('metafile.yml')
     if metafile.is_file():
         for entry in yaml.safe_load(metafile.read_text(encoding='utf-8')).get('Models', []):
@@ -86,6 +92,7 @@ def _published_address(config: Path) -> str | None:
 def _find_checkpoint(weights: str | None, config: Path, url: str | None) -> Path:
     """An existing checkpoint file."""
     import torch
+
     if weights is not None:
         if not Path(weights).is_file():
             raise FileNotFoundError(f'detector weights {weights} do not exist')
@@ -94,6 +101,8 @@ def _find_checkpoint(weights: str | None, config: Path, url: str | None) -> Path
         raise FileNotFoundError(f'detector {config}: say where its weights are: --detector-weights FILE')
     path = Path(torch.hub.get_dir()) / 'checkpoints' / Path(url).name
     if not path.is_file():
-        raise FileNotFoundError(f'no weights for detector {config.name} in {path.parent}: put {path.name} there, or pass '
-                                f'--detector-weights FILE. It is published at {url}')
+        raise FileNotFoundError(
+            f'no weights for detector {config.name} in {path.parent}: put {path.name} there, or pass '
+            f'--detector-weights FILE. It is published at {url}'
+        )
     return path

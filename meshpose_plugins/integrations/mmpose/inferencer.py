@@ -38,15 +38,16 @@ class MeshPoseInferencer(BaseMMPoseInferencer):
 
         inferencer = MeshPoseInferencer('anny-lite')
         for result in inferencer('photo.jpg', return_vis=True):
-            people = result['predictions'][0]        # list of dicts: vertices (V, 3) image px, vertex_visibility, ...
+            people = result['predictions'][0]        # dicts: vertices (V, 3) image px, vertex_visibility, ...
             picture = result['visualization'][0]     # (H, W, 3) uint8 RGB
 
     Args:
-        model: shipped name ('anny-lite'), weights or checkpoint file (which carry their config), config file, or Config.
+        model: shipped name ('anny-lite'), weights or checkpoint file (which carry their config), config file,
+            or Config.
         weights: weights or checkpoint file; needed when `model` is a config.
         device: torch device; None takes the GPU where there is one.
         scope: MMEngine's default scope.
-        detector: a `PersonDetector`, or what `build_detector` takes ('auto', 'whole-image', 'hog', 'torchvision', ...).
+        detector: a `PersonDetector`, or what `build_detector` takes ('auto', 'whole-image', 'hog', ...).
         detector_weights: weights file of a learned detector.
         show_progress: whether to show a progress bar over the images.
 
@@ -60,26 +61,39 @@ class MeshPoseInferencer(BaseMMPoseInferencer):
     visualize_kwargs: set = {'return_vis', 'show', 'wait_time', 'vis_out_dir'}
     postprocess_kwargs: set = {'pred_out_dir'}
 
-    def __init__(self, model: str | Path | Config = 'anny-lite', weights: str | Path | None = None,
-                 device: str | None = None, scope: str = 'mmpose', detector: str | PersonDetector = 'whole-image',
-                 detector_weights: str | None = None, show_progress: bool = False) -> None:
+    def __init__(
+        self,
+        model: str | Path | Config = 'anny-lite',
+        weights: str | Path | None = None,
+        device: str | None = None,
+        scope: str = 'mmpose',
+        detector: str | PersonDetector = 'whole-image',
+        detector_weights: str | None = None,
+        show_progress: bool = False,
+    ) -> None:
         init_default_scope(scope)
         config = model if isinstance(model, Config) else load_config(model)
         if weights is None and not isinstance(model, Config) and Path(str(model)).suffix != '.py':
             weights = model
         if weights is None:
-            raise ValueError(f'MeshPoseInferencer: the config {getattr(config, "filename", None)} needs weights: '
-                             f'pass weights=FILE')
+            raise ValueError(
+                f'MeshPoseInferencer: the config {getattr(config, "filename", None)} needs weights: '
+                f'pass weights=FILE'
+            )
         device = resolve_device(device)
         super().__init__(config.copy(), str(weights), device, scope, show_progress=show_progress)
         self.template = self.model.head.template
-        self.detector = detector if isinstance(detector, PersonDetector) else build_detector(
-            detector, weights=detector_weights, device=device)
+        self.detector = (
+            detector
+            if isinstance(detector, PersonDetector)
+            else build_detector(detector, weights=detector_weights, device=device)
+        )
         self._video_input = False
 
     def _init_model(self, cfg, weights: str, device: str = 'cpu'):
         """Build the network and load weights that must fit it completely."""
         from mmpose.models import build_pose_estimator
+
         checkpoint = load_checkpoint_file(weights)
         cfg.model.backbone.init_cfg = None
         cfg.model.train_cfg = None
@@ -87,7 +101,9 @@ class MeshPoseInferencer(BaseMMPoseInferencer):
         load_strictly(model, checkpoint['state_dict'], weights)
         model.cfg = cfg
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # MMPose says that it takes its own copy of configs/_base_/datasets/coco.py
+            warnings.simplefilter(
+                'ignore'
+            )  # MMPose says that it takes its own copy of configs/_base_/datasets/coco.py
             model.dataset_meta = dataset_meta_from_config(cfg, 'train')
         return model.to(device).eval()
 
@@ -120,7 +136,9 @@ class MeshPoseInferencer(BaseMMPoseInferencer):
         if bboxes is not None and len(inputs) == 1 and np.ndim(bboxes) == 2:
             bboxes = [bboxes]
         if bboxes is not None and len(bboxes) != len(inputs):
-            raise ValueError(f'bboxes: expected one (P, 4) array for each of {len(inputs)} inputs, got {len(bboxes)}')
+            raise ValueError(
+                f'bboxes: expected one (P, 4) array for each of {len(inputs)} inputs, got {len(bboxes)}'
+            )
         for index, item in enumerate(inputs):
             image, name = as_image(item, index)
             boxes, scores = self.find_people(image, name, None if bboxes is None else bboxes[index])
@@ -150,16 +168,29 @@ class MeshPoseInferencer(BaseMMPoseInferencer):
         if len(boxes) == 0:
             return None
         bgr = np.ascontiguousarray(image[..., ::-1])
-        return self.collate_fn([self.pipeline(dict(
-            self.model.dataset_meta, img=bgr, img_path=name, bbox=box[None].astype(np.float32),
-            bbox_score=np.asarray([score], np.float32))) for box, score in zip(boxes, scores)])
+        return self.collate_fn(
+            [
+                self.pipeline(
+                    dict(
+                        self.model.dataset_meta,
+                        img=bgr,
+                        img_path=name,
+                        bbox=box[None].astype(np.float32),
+                        bbox_score=np.asarray([score], np.float32),
+                    )
+                )
+                for box, score in zip(boxes, scores)
+            ]
+        )
 
     @torch.no_grad()
     def forward(self, inputs: dict | None, **kwargs) -> list:
         """One data sample holding all people of the image; none where nobody is in it."""
         return [] if inputs is None else [merge_data_samples(self.model.test_step(inputs))]
 
-    def predict(self, image: np.ndarray, name: str, boxes: np.ndarray, scores: np.ndarray) -> list[PredictionRecord]:
+    def predict(
+        self, image: np.ndarray, name: str, boxes: np.ndarray, scores: np.ndarray
+    ) -> list[PredictionRecord]:
         """The people of one image as prediction records.
 
         Args:
@@ -171,20 +202,38 @@ class MeshPoseInferencer(BaseMMPoseInferencer):
         Returns:
             P records, in the order of the boxes.
         """
-        return [record for sample in self.forward(self.collate(image, name, boxes, scores))
-                for record in self.records(sample, name)]
+        return [
+            record
+            for sample in self.forward(self.collate(image, name, boxes, scores))
+            for record in self.records(sample, name)
+        ]
 
     def records(self, sample, image_id) -> list[PredictionRecord]:
         """Prediction records of a merged data sample."""
         people = sample.pred_instances
-        return [PredictionRecord(image_id=image_id, instance_id=k, box=np.asarray(people.bboxes[k], np.float32),
-                                 score=float(people.bbox_scores[k]), template=self.template.name,
-                                 vertices=np.asarray(people.vertices[k], np.float32),
-                                 visibility=np.asarray(people.vertex_visibility[k], np.float32))
-                for k in range(len(people))]
+        return [
+            PredictionRecord(
+                image_id=image_id,
+                instance_id=k,
+                box=np.asarray(people.bboxes[k], np.float32),
+                score=float(people.bbox_scores[k]),
+                template=self.template.name,
+                vertices=np.asarray(people.vertices[k], np.float32),
+                visibility=np.asarray(people.vertex_visibility[k], np.float32),
+            )
+            for k in range(len(people))
+        ]
 
-    def visualize(self, inputs: list, preds: list, return_vis: bool = False, show: bool = False, wait_time: float = 0,
-                  vis_out_dir: str = '', **kwargs) -> list[np.ndarray]:
+    def visualize(
+        self,
+        inputs: list,
+        preds: list,
+        return_vis: bool = False,
+        show: bool = False,
+        wait_time: float = 0,
+        vis_out_dir: str = '',
+        **kwargs,
+    ) -> list[np.ndarray]:
         """Draw the meshes over the image.
 
         Args:
@@ -211,8 +260,14 @@ class MeshPoseInferencer(BaseMMPoseInferencer):
             cv2.waitKey(int(wait_time * 1000))
         return [picture] if return_vis else []
 
-    def postprocess(self, preds: list, visualization: list, return_datasamples: bool = False, pred_out_dir: str = '',
-                    **kwargs) -> dict:
+    def postprocess(
+        self,
+        preds: list,
+        visualization: list,
+        return_datasamples: bool = False,
+        pred_out_dir: str = '',
+        **kwargs,
+    ) -> dict:
         """The result of one image.
 
         Args:
@@ -253,8 +308,10 @@ def as_image(item, index: int) -> tuple[np.ndarray, str]:
     if array.ndim == 2:
         array = np.repeat(array[..., None], 3, axis=2)
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or array.size == 0:
-        raise ValueError(f'input {index}: expected a path or an (H, W, 3) uint8 BGR array, '
-                         f'got shape {array.shape}, {array.dtype}')
+        raise ValueError(
+            f'input {index}: expected a path or an (H, W, 3) uint8 BGR array, '
+            f'got shape {array.shape}, {array.dtype}'
+        )
     return np.ascontiguousarray(array[..., ::-1]), f'{index:06d}.jpg'
 
 
@@ -265,10 +322,19 @@ def people_as_dicts(sample) -> list[dict]:
         sample: PoseDataSample with pred_instances.
 
     Returns:
-        per person: vertices (V, 3) and keypoints (17, 2) in image px, vertex_visibility (V,), keypoint_scores (17,),
-        bbox x0, y0, x1, y1 and bbox_score, as lists and floats.
+        per person: vertices (V, 3) and keypoints (17, 2) in image px, vertex_visibility (V,),
+        keypoint_scores (17,), bbox x0, y0, x1, y1 and bbox_score, as lists and floats.
     """
     people = sample.pred_instances
-    names = dict(vertices='vertices', vertex_visibility='vertex_visibility', keypoints='keypoints',
-                 keypoint_scores='keypoint_scores', bboxes='bbox', bbox_scores='bbox_score')
-    return [{name: np.asarray(people[field][k]).tolist() for field, name in names.items()} for k in range(len(people))]
+    names = dict(
+        vertices='vertices',
+        vertex_visibility='vertex_visibility',
+        keypoints='keypoints',
+        keypoint_scores='keypoint_scores',
+        bboxes='bbox',
+        bbox_scores='bbox_score',
+    )
+    return [
+        {name: np.asarray(people[field][k]).tolist() for field, name in names.items()}
+        for k in range(len(people))
+    ]

@@ -60,7 +60,9 @@ def load_checkpoint_file(path: str | Path) -> dict:
     except Exception as error:  # torch raises five kinds for broken and refused files
         raise ValueError(f'checkpoint {path} cannot be loaded: {str(error).splitlines()[0]}') from None
     if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
-        raise ValueError(f'checkpoint {path}: expected a dict with the field state_dict, as MMEngine writes it')
+        raise ValueError(
+            f'checkpoint {path}: expected a dict with the field state_dict, as MMEngine writes it'
+        )
     return checkpoint
 
 

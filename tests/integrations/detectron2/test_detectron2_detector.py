@@ -1,4 +1,5 @@
 """detectron2's models as person detectors, with random weights written to a file."""
+
 import numpy as np
 import pytest
 
@@ -13,11 +14,22 @@ from meshpose_plugins.integrations.detectron2.detectors import Detectron2Detecto
 def files(tmp_path_factory):
     from detectron2.config import get_cfg
     from detectron2.modeling import build_model
+
     folder = tmp_path_factory.mktemp('detectron2')
     config = get_cfg()
     config.merge_from_file(str(_find_config('COCO-Detection/retinanet_R_50_FPN_1x.yaml')))
-    config.merge_from_list(['INPUT.MIN_SIZE_TEST', 96, 'MODEL.DEVICE', 'cpu', 'MODEL.FPN.OUT_CHANNELS', 16,
-                            'MODEL.RETINANET.NUM_CONVS', 1])
+    config.merge_from_list(
+        [
+            'INPUT.MIN_SIZE_TEST',
+            96,
+            'MODEL.DEVICE',
+            'cpu',
+            'MODEL.FPN.OUT_CHANNELS',
+            16,
+            'MODEL.RETINANET.NUM_CONVS',
+            1,
+        ]
+    )
     (folder / 'small.yaml').write_text(config.dump())
     torch.manual_seed(0)
     torch.save({'model': build_model(config).state_dict()}, folder / 'small.pth')
@@ -25,8 +37,9 @@ def files(tmp_path_factory):
 
 
 def test_detects_from_config_and_weights(files):
-    detector = build_detector(f'detectron2:{files / "small.yaml"}', weights=str(files / 'small.pth'),
-                              score_threshold=0.0)
+    detector = build_detector(
+        f'detectron2:{files / "small.yaml"}', weights=str(files / 'small.pth'), score_threshold=0.0
+    )
     assert isinstance(detector, Detectron2Detector) and isinstance(detector, PersonDetector)
     image = np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)
     boxes, scores = detector.detect(image)
@@ -37,7 +50,9 @@ def test_detects_from_config_and_weights(files):
 
 def test_missing_files_are_named(tmp_path, monkeypatch):
     monkeypatch.setattr('iopath.common.file_io.get_cache_dir', lambda: str(tmp_path))
-    with pytest.raises(FileNotFoundError, match=r'put model_final_280758.pkl into .*--detector-weights.*https://'):
+    with pytest.raises(
+        FileNotFoundError, match=r'put model_final_280758.pkl into .*--detector-weights.*https://'
+    ):
         build_detector('detectron2')
     with pytest.raises(FileNotFoundError, match='nothing.yaml: neither a file'):
         build_detector('detectron2:nothing.yaml')
