@@ -12,26 +12,26 @@ from meshpose_plugins.data.synthetic.procedural import random_color
 _LEAST_LEFT = 0.4
 
 
-def paste(background: np.ndarray, colors: np.ndarray, mask: np.ndarray, soft: float) -> np.ndarray:
+def paste(background: np.ndarray, colors: np.ndarray, pixels: np.ndarray, soft: float) -> np.ndarray:
     """Put rendered colours over a background with an edge that is ``soft`` px wide.
 
     Args:
-        background: (H, W, 3) float32.
-        colors: (P, 3) float32, the colours of the pixels of ``mask`` in row-major order.
-        mask: (H, W) bool.
+        background: (H, W, 3) uint8.
+        colors: (P, 3), or one colour (3,); values outside 0..255 are clipped.
+        pixels: (P,) flat indices (row-major) of the pixels that they cover.
 
     Returns:
-        (H, W, 3) float32.
+        (H, W, 3) uint8.
     """
     image = background.copy()
-    image[mask] = colors
+    image.reshape(-1, 3)[pixels] = np.clip(colors, 0, 255)
     if soft <= 0:
         return image
     blurred = cv2.GaussianBlur(image, (3, 3), soft)
-    inside = mask.astype(np.uint8)
-    kernel = np.ones((3, 3), np.uint8)
-    edge = cv2.dilate(inside, kernel) != cv2.erode(inside, kernel)
-    image[edge] = blurred[edge]
+    inside = np.zeros(image.shape[:2], np.uint8)
+    inside.ravel()[pixels] = 1
+    edge = np.flatnonzero(cv2.morphologyEx(inside, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)))
+    image.reshape(-1, 3)[edge] = blurred.reshape(-1, 3)[edge]
     return image
 
 
@@ -74,7 +74,7 @@ def add_occluders(rng: np.random.Generator, image: np.ndarray, person: np.ndarra
     """Draw one to three objects in front of the person, in place.
 
     Args:
-        image: (H, W, 3) float32.
+        image: (H, W, 3) uint8.
         person: (H, W) bool, the person's visible pixels.
 
     Returns:
@@ -93,14 +93,15 @@ def add_occluders(rng: np.random.Generator, image: np.ndarray, person: np.ndarra
         together = occluded | mask
         if (person & ~together).sum() < _LEAST_LEFT * len(rows):
             continue
-        colors = np.broadcast_to(fill, image.shape)[mask] * rng.uniform(0.6, 1.2)
-        image[:] = paste(image, colors, mask, rng.uniform(0.4, 0.8))
+        pixels = np.flatnonzero(mask)
+        colors = (fill if plain else fill.reshape(-1, 3)[pixels]) * rng.uniform(0.6, 1.2)
+        image[:] = paste(image, colors, pixels, rng.uniform(0.4, 0.8))
         occluded = together
     return occluded
 
 
 def photograph(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    """Do to a (H, W, 3) float32 picture what cameras do: tone, blur, low resolution, noise; returns uint8."""
+    """Do to a (H, W, 3) uint8 picture what cameras do: tone, blur, low resolution, noise; returns uint8."""
     height, width = image.shape[:2]
     gain = rng.uniform(0.7, 1.25) * (1 + rng.normal(0, 0.05, 3))
     contrast = rng.uniform(0.75, 1.2)
@@ -108,7 +109,7 @@ def photograph(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     levels = np.arange(256, dtype=np.float64)[:, None] * gain
     levels = np.clip((levels - 110) * contrast + 110 + rng.normal(0, 8), 0, 255)
     table = np.round(255 * (levels / 255) ** rng.uniform(0.8, 1.25)).astype(np.uint8)
-    picture = cv2.LUT(np.clip(image, 0, 255).astype(np.uint8), table.reshape(1, 256, 3))
+    picture = cv2.LUT(image, table.reshape(1, 256, 3))
     if rng.random() < 0.06:
         picture = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     kind = rng.random()

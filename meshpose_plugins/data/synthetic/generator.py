@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from meshpose_plugins.bodies import BodyModel, PosedBody
@@ -151,21 +152,21 @@ class SampleGenerator:
         return rasterize(camera.project(np.concatenate(meshes)), faces, self.settings.height, self.settings.width)
 
     def _paint(self, rng: np.random.Generator, raster: Raster, people: list[Person]) -> np.ndarray:
-        """Return the (H, W, 3) float32 picture of the people before a background."""
-        image = self.pictures.picture(rng, raster.width, raster.height).astype(np.float32)
+        """Return the (H, W, 3) uint8 picture of the people before a background."""
+        image = self.pictures.picture(rng, raster.width, raster.height)
         light = sample_light(rng)
         soft = rng.uniform(0.4, 0.9)
         if rng.random() < 0.5:
             # The background gets a little of the scene's light, so that people do not always stand out.
-            image *= rng.uniform(0.6, 1.1)
+            image = cv2.convertScaleAbs(image, alpha=rng.uniform(0.6, 1.1))
         count = len(self.faces)
-        mask = raster.mask
-        ids, barycentrics = raster.face_ids[mask], raster.barycentrics[mask]
+        pixels = np.flatnonzero(raster.face_ids >= 0)
+        ids, barycentrics = raster.face_ids.ravel()[pixels], raster.barycentrics.reshape(-1, 3)[pixels]
         colors = np.empty((len(ids), 3), np.float32)
         for number, person in enumerate(people):
             mine = slice(None) if len(people) == 1 else np.flatnonzero(ids // count == number)
             colors[mine] = self._colors(person, ids[mine] - number * count, barycentrics[mine], light)
-        return compose.paste(image, np.clip(colors, 0, 255), mask, soft)
+        return compose.paste(image, colors, pixels, soft)
 
     def _colors(self, person: Person, ids: np.ndarray, barycentrics: np.ndarray, light: Light) -> np.ndarray:
         """Return the (P, 3) float32 lit colours of a person's pixels."""

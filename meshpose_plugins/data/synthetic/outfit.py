@@ -9,7 +9,7 @@ import numpy as np
 
 from meshpose_plugins.data.synthetic.materials import Material, cloth, hair_color, skin_tone
 from meshpose_plugins.data.synthetic.photos import PictureSource
-from meshpose_plugins.data.synthetic.regions import (ARM, FOOT, HAND, HEAD, LEG, NUM_KINDS, TORSO, BodyMap, Places,
+from meshpose_plugins.data.synthetic.regions import (ARM, FOOT, HAND, HEAD, LEG, TORSO, BodyMap, Places,
                                                      unit_rows)
 
 Region = Callable[[Places], np.ndarray]
@@ -49,14 +49,8 @@ class Outfit:
 
     def _covered(self, places: Places) -> Iterator[tuple[Layer, np.ndarray]]:
         """Yield each layer with the indices of the places that it covers."""
-        by_kind: dict[tuple[int, ...], tuple[np.ndarray, Places]] = {}
         for layer in self.layers:
-            if layer.kinds not in by_kind:
-                wanted = np.zeros(NUM_KINDS, bool)
-                wanted[list(layer.kinds)] = True
-                index = np.flatnonzero(wanted[places.kind])
-                by_kind[layer.kinds] = index, places.select(index)
-            index, chosen = by_kind[layer.kinds]
+            index, chosen = places.of_kinds(layer.kinds)
             covered = index[layer.region(chosen)]
             if len(covered):
                 yield layer, covered

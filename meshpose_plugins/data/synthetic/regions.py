@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,10 +34,16 @@ class Places:
     arm: np.ndarray
     leg: np.ndarray
     kind: np.ndarray
+    _subsets: dict[tuple[int, ...], tuple[np.ndarray, Places]] = field(default_factory=dict, init=False, repr=False)
 
-    def select(self, index: np.ndarray) -> Places:
-        """Return the places with these indices."""
-        return Places(self.xyz[index], self.arm[index], self.leg[index], self.kind[index])
+    def of_kinds(self, kinds: tuple[int, ...]) -> tuple[np.ndarray, Places]:
+        """Return the indices of the places of these kinds, and these places; a second call returns the same arrays."""
+        if kinds not in self._subsets:
+            wanted = np.zeros(NUM_KINDS, bool)
+            wanted[list(kinds)] = True
+            index = np.flatnonzero(wanted[self.kind])
+            self._subsets[kinds] = index, Places(self.xyz[index], self.arm[index], self.leg[index], self.kind[index])
+        return self._subsets[kinds]
 
 
 def unit_rows(vectors: np.ndarray) -> np.ndarray:
