@@ -23,7 +23,7 @@ from . import compat
 FORMAT_KEY = 'plain_format'
 FORMAT_VERSION = 1
 
-_PLAIN = (bool, int, float, str, bytes, type(None))
+_PLAIN = (bool, int, float, str, type(None))
 _TORCH = (torch.Tensor, torch.dtype, torch.device, torch.Size)  # loadable with weights_only=True
 
 
@@ -153,9 +153,12 @@ def _to_plain(value, path: tuple, types: dict, objects: list):
     if isinstance(value, (list, tuple, deque, np.ndarray)):
         items = [_to_plain(item, path + (index,), types, objects) for index, item in enumerate(value)]
         return tuple(items) if isinstance(value, tuple) else items
+    if isinstance(value, (bytes, bytearray)):
+        types[path] = dict(type='bytes')
+        return value.decode('latin-1')
     if isinstance(value, os.PathLike):
         return os.fspath(value)
-    for base in (int, float, str, bytes):  # subclasses, as an IntEnum
+    for base in (int, float, str):  # subclasses, as an IntEnum
         if isinstance(value, base):
             return base(value)
     objects.append(f"{'.'.join(map(str, path))}: {type(value).__module__}.{type(value).__qualname__}")
@@ -175,6 +178,8 @@ def _from_plain(value, path: tuple, types: dict, holders: set):
             )
         items = [_from_plain(item, path + (index,), types, holders) for index, item in enumerate(value)]
         return items if kind is None and isinstance(value, list) else (tuple if kind is None else set)(items)
+    if kind['type'] == 'bytes':
+        return value.encode('latin-1')
     if kind['type'] == 'HistoryBuffer':
         return HistoryBuffer(value['log_history'], value['count_history'], value['max_length'])
     return np.array(value, dtype=kind['dtype']).reshape(kind['shape'])[()]
