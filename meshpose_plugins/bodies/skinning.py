@@ -2,8 +2,8 @@
 
 Notation for a joint c with parent p: h is the joint's position at rest, A the rotation from the person's rest
 orientation to the reference orientation in which all people are alike, D the rotation asked for, expressed in body
-axes. The world rotation is G_c = G_p D_c, the position w_c = w_p + G_p A_p (h_c - h_p), and a vertex v attached to
-the joint moves to G_c A_c (v - h_c) + w_c.
+axes. The world rotation is G_c = G_p D_c, the position w_c = w_p + G_p A_p (h_c - h_p) with A_p = 1 for the
+root, and a vertex v attached to the joint moves to G_c A_c (v - h_c) + w_c.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ def forward_kinematics(
     for joint in range(1, len(parents)):
         parent = parents[joint]
         world[:, joint] = world[:, parent] @ rotations[:, joint]
-        bone = (alignments[:, parent] @ (heads[:, joint] - heads[:, parent])[..., None]) if parent > 0 else (
-            (heads[:, joint] - heads[:, parent])[..., None]
-        )
+        bone = (heads[:, joint] - heads[:, parent])[..., None]
+        if parent > 0:  # the bones that leave the root keep their directions at rest, as in anny
+            bone = alignments[:, parent] @ bone
         joints[:, joint] = joints[:, parent] + (world[:, parent] @ bone)[..., 0]
     linear = world @ alignments
     offset = joints - (linear @ heads[..., None])[..., 0]
