@@ -15,13 +15,16 @@ class PackMeshPoseInputs(PackPoseInputs):
 
     Place it after ``MeshPoseTransform``. Beyond the stock fields a sample then has
 
-    * ``gt_instance_labels`` (tensors for the losses, frame: the crop): ``points_xy`` (1, P, 2) px, ``point_vertex_ids``
+    * ``gt_instance_labels`` (arrays for the losses, frame: the crop): ``points_xy`` (1, P, 2) px, ``point_vertex_ids``
       (1, P, 3) int64, ``point_barycentrics`` (1, P, 3), ``point_valid`` (1, P) bool, ``vertices_crop`` (1, V, 3) px,
       ``vertices_valid`` (1, V) bool, ``vertices_camera`` (1, V, 3) m, ``vertex_visibility`` (1, V), and with masks
       ``person_mask_valid`` (1,) bool;
     * ``gt_instances`` (arrays for the metric, frame: the flipped image before cropping): ``vertices`` (1, V, 3) px, and
       all Q annotated points as ``points_xy`` (1, Q, 2) px, ``point_vertex_ids``, ``point_barycentrics``, ``point_valid``;
-    * ``gt_fields.person_mask`` (1, H, W) where the pipeline carries masks.
+    * ``gt_fields.person_mask`` (1, H, W) tensor where the pipeline carries masks.
+
+    The labels stay NumPy arrays, which the head turns into tensors per batch: data loader workers hand over each tensor
+    through a file descriptor of its own, which costs the training process more than the pipeline costs the worker.
 
     Args:
         max_points: P, to which the losses' points of every person are padded. Of a person with more, a random subset
@@ -35,10 +38,9 @@ class PackMeshPoseInputs(PackPoseInputs):
         vertices_image='vertices',
         **{f'image_{key}': key for key in ('points_xy', 'point_vertex_ids', 'point_barycentrics', 'point_valid')})
 
-    label_mapping_table = dict(
-        PackPoseInputs.label_mapping_table,
-        **{key: key for key in ('points_xy', 'point_vertex_ids', 'point_barycentrics', 'point_valid', 'vertices_crop',
-                                'vertices_valid', 'vertices_camera', 'vertex_visibility', 'person_mask_valid')})
+    #: Arrays of the pipeline that go to ``gt_instance_labels`` under the same name.
+    label_keys = ('points_xy', 'point_vertex_ids', 'point_barycentrics', 'point_valid', 'vertices_crop', 'vertices_valid',
+                  'vertices_camera', 'vertex_visibility', 'person_mask_valid')
 
     field_mapping_table = dict(PackPoseInputs.field_mapping_table, person_mask='person_mask')
 
@@ -58,7 +60,12 @@ class PackMeshPoseInputs(PackPoseInputs):
             self._pad_points(results['surface_points_crop']),
             image_points_xy=image.xy[None], image_point_vertex_ids=image.vertex_ids[None],
             image_point_barycentrics=image.barycentrics[None], image_point_valid=image.valid[None])
-        return super().transform(results)
+        packed = super().transform(results)
+        labels = packed['data_samples'].gt_instance_labels
+        for key in self.label_keys:
+            if key in results:
+                labels.set_field(results[key], key)
+        return packed
 
     def _pad_points(self, points: SurfacePoints) -> dict[str, np.ndarray]:
         """Return the label arrays of one person's points, cut or padded to ``max_points``."""

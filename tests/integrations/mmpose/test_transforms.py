@@ -252,10 +252,10 @@ def test_packed_labels_have_the_shapes_of_the_losses():
     assert packed['inputs'].shape == (3, 128, 96)
     labels = {name: (tuple(value.shape), str(value.dtype)) for name, value in sample.gt_instance_labels.items()}
     assert labels == dict(
-        points_xy=((1, 128, 2), 'torch.float32'), point_vertex_ids=((1, 128, 3), 'torch.int64'),
-        point_barycentrics=((1, 128, 3), 'torch.float32'), point_valid=((1, 128), 'torch.bool'),
-        vertices_crop=((1, count, 3), 'torch.float32'), vertices_valid=((1, count), 'torch.bool'),
-        vertices_camera=((1, count, 3), 'torch.float32'), vertex_visibility=((1, count), 'torch.float32'))
+        points_xy=((1, 128, 2), 'float32'), point_vertex_ids=((1, 128, 3), 'int64'),
+        point_barycentrics=((1, 128, 3), 'float32'), point_valid=((1, 128), 'bool'),
+        vertices_crop=((1, count, 3), 'float32'), vertices_valid=((1, count), 'bool'),
+        vertices_camera=((1, count, 3), 'float32'), vertex_visibility=((1, count), 'float32'))
     assert sample.gt_instances.vertices.shape == (1, count, 3)
     assert sample.gt_instance_labels.point_valid.sum() == 60
     for key in ('id', 'img_id', 'img_path', 'ori_shape', 'img_shape', 'input_size', 'input_center', 'input_scale', 'flip',
@@ -268,7 +268,7 @@ def test_packed_mesh_fits_between_image_and_crop():
     from meshpose_plugins.integrations.mmpose.estimator import crop_to_image
     sample = pack(make_results(11))['data_samples']
     meta = {key: sample.metainfo[key] for key in ('input_size', 'input_center', 'input_scale')}
-    back = crop_to_image(sample.gt_instance_labels.vertices_crop.numpy(), **meta)
+    back = crop_to_image(sample.gt_instance_labels.vertices_crop, **meta)
     np.testing.assert_allclose(back, sample.gt_instances.vertices, atol=1e-3)
 
 
