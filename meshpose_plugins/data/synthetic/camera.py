@@ -98,7 +98,7 @@ def frame_cut(rng: np.random.Generator, xy: np.ndarray, head: np.ndarray, size: 
     extent = high - low
     kind = rng.choice(4, p=[0.55, 0.12, 0.13, 0.20])
     if kind == 0:  # From above the head down to somewhere between the chin and the knees.
-        share = rng.uniform(0.2, 0.8)
+        share = rng.uniform(0.18, 0.75)
         top = min(head[1] - 0.13 * extent[1], high[1] - 0.3 * extent[1])
         height = share * (high[1] - top)
         focal = rng.uniform(0.8, 1.05) * size[1] / height
@@ -110,9 +110,9 @@ def frame_cut(rng: np.random.Generator, xy: np.ndarray, head: np.ndarray, size: 
         middle = np.array([(low[0] + high[0]) / 2, high[1] - share * extent[1] / 2])
     elif kind == 2:  # A side is cut off.
         focal = rng.uniform(0.75, 1.1) * size[1] / extent[1]
-        side = rng.choice([-1.0, 1.0])
+        side, cut = rng.choice([-1.0, 1.0]), rng.uniform(0.15, 0.6)
         middle = (low + high) / 2
-        middle[0] += side * (0.5 * extent[0] * rng.uniform(0.0, 0.5) + 0.5 * size[0] / focal * rng.uniform(0.3, 0.8))
+        middle[0] += side * ((0.5 - cut) * extent[0] - 0.5 * size[0] / focal)
     else:  # Anything, anywhere.
         focal = rng.uniform(1.1, 2.6) * float((size / extent).min())
         middle = xy[rng.integers(len(xy))] * 0.6 + (low + high) / 2 * 0.4

@@ -17,7 +17,7 @@ from meshpose_plugins.data.synthetic.photos import PictureSource
 from meshpose_plugins.data.synthetic.poses import PoseSource
 from meshpose_plugins.data.synthetic.regions import BodyMap, unit_rows
 from meshpose_plugins.data.synthetic.settings import SyntheticSettings
-from meshpose_plugins.rendering import Raster, rasterize
+from meshpose_plugins.rendering import Raster, rasterize, vertex_visibility
 from meshpose_plugins.templates import MeshTemplate
 
 #: A picture must show at least this share of the template's vertices, and this share of its pixels must be the person.
@@ -60,6 +60,21 @@ class Person:
     normals: np.ndarray
     dressed: np.ndarray
     outfit: Outfit
+
+
+@dataclass
+class View:
+    """What the camera sees of the people's meshes, the main person's first.
+
+    Args:
+        xyz: (K, 3) x, y image px, z metres.
+        faces: (M, 3).
+        raster: the pixels.
+    """
+
+    xyz: np.ndarray
+    faces: np.ndarray
+    raster: Raster
 
 
 class SampleGenerator:
@@ -122,14 +137,13 @@ class SampleGenerator:
             other = self._second_person(rng, camera)
             people += [] if other is None else [other]
 
-        clothed = self._rasterize(camera, [p.dressed for p in people])
-        bare = clothed
+        clothed = bare = self._view(camera, [p.dressed for p in people])
         if people[0].dressed is not people[0].points:
-            bare = self._rasterize(camera, [people[0].points] + [p.dressed for p in people[1:]])
-        person = clothed.mask & (clothed.face_ids < len(self.faces))
+            bare = self._view(camera, [people[0].points] + [p.dressed for p in people[1:]])
+        person = clothed.raster.mask & (clothed.raster.face_ids < len(self.faces))
         if person.sum() < _LEAST_PIXELS * person.size:
             return None
-        image = self._paint(rng, clothed, people)
+        image = self._paint(rng, clothed.raster, people)
         hidden = np.zeros_like(person)
         if not simple and rng.random() < self.settings.occluders:
             hidden = compose.add_occluders(rng, image, person, self.pictures)
@@ -141,15 +155,17 @@ class SampleGenerator:
         posed = self._pose(rng)
         turned = (posed.vertices - posed.joints[0]) @ (camera.rotation @ _yaw(rng)).T
         side = rng.choice([-1.0, 1.0])
-        offset = np.array([side * rng.uniform(0.15, 1.0), rng.normal(0, 0.1), rng.choice([-1.0, 1.0, 1.0]) * rng.uniform(0.2, 1.2)])
+        depth = rng.choice([-1.0, 1.0, 1.0]) * rng.uniform(0.2, 1.2)
+        offset = np.array([side * rng.uniform(0.15, 1.0), rng.normal(0, 0.1), depth])
         points = turned + camera.root + offset
         if points[:, 2].min() < NEAREST:
             return None
         return self._person(rng, points)
 
-    def _rasterize(self, camera: Camera, meshes: list[np.ndarray]) -> Raster:
+    def _view(self, camera: Camera, meshes: list[np.ndarray]) -> View:
         faces = self.faces if len(meshes) == 1 else self.two_faces
-        return rasterize(camera.project(np.concatenate(meshes)), faces, self.settings.height, self.settings.width)
+        xyz = camera.project(np.concatenate(meshes))
+        return View(xyz, faces, rasterize(xyz, faces, self.settings.height, self.settings.width))
 
     def _paint(self, rng: np.random.Generator, raster: Raster, people: list[Person]) -> np.ndarray:
         """Return the (H, W, 3) uint8 picture of the people before a background."""
@@ -185,29 +201,28 @@ class SampleGenerator:
         return part_of[raster.face_ids] * person
 
     def _label(self, rng: np.random.Generator, index: int, jpeg: bytes, camera: Camera, main: Person, posed: PosedBody,
-               root: np.ndarray, clothed: Raster, bare: Raster, person: np.ndarray,
+               root: np.ndarray, clothed: View, bare: View, person: np.ndarray,
                hidden: np.ndarray) -> SyntheticSample | None:
         box = labels.mask_box(person)
         ids = self.template.source_vertex_ids
-        in_camera = main.points[ids].astype(np.float64)
-        projected = camera.project(in_camera)
-        toward = -in_camera / np.linalg.norm(in_camera, axis=1, keepdims=True)
-        facing = (main.normals[ids] * toward).sum(1)
-        seen = labels.vertex_visibility(projected[:, :2], projected[:, 2], facing, bare.depth, hidden)
+        projected = bare.xyz[ids]
+        # Only the body itself and others hide a vertex, not its own clothes: the network is to see through them.
+        seen = vertex_visibility(bare.raster, bare.xyz, bare.faces, ids) & labels.unhidden(projected[:, :2], hidden)
         if box is None or seen.mean() < _LEAST_VERTICES or person.sum() < _LEAST_PIXELS * person.size:
             return None
-        parts = self._parts(clothed, person)
-        annotated = parts if bare is clothed else self._parts(bare, person)
+        parts = self._parts(clothed.raster, person)
+        annotated = parts if bare is clothed else self._parts(bare.raster, person)
         if not annotated.any():
             return None
         keypoints = camera.project(camera.to_camera(posed.keypoints.astype(np.float64), root))
         annotation = labels.annotation_of(index, box, person, labels.keypoint_labels(
-            keypoints[:, :2], keypoints[:, 2], self.keypoint_radii, bare.depth, person))
-        annotation.update(labels.densepose_fields(rng, bare, annotated, self.template.surface, box))
+            keypoints[:, :2], keypoints[:, 2], self.keypoint_radii, bare.raster.depth, person))
+        annotation.update(labels.densepose_fields(rng, bare.raster, annotated, self.template.surface, box))
         annotation['dp_masks'] = labels.part_masks(parts, box)
-        relative = in_camera - camera.root
+        relative = main.points[ids] - camera.root
         image_space = np.column_stack([projected[:, :2], relative[:, 2] * camera.focal / camera.root[2]])
-        return SyntheticSample(jpeg, annotation, image_space.astype(np.float32), seen, relative.astype(np.float32))
+        return SyntheticSample(jpeg, annotation, image_space.astype(np.float32), seen.astype(np.uint8),
+                               relative.astype(np.float32))
 
 
 def _yaw(rng: np.random.Generator) -> np.ndarray:

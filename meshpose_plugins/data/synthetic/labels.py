@@ -16,8 +16,6 @@ from meshpose_plugins.templates.parts import MASK_PARTS, NUM_PARTS
 POINTS_PER_PART = 14
 POINTS_PER_PERSON = 105
 _MASK_OF_PART = np.array((0,) + tuple(MASK_PARTS), np.uint8)
-#: How far behind the first surface at its pixel a visible vertex may lie (metres): a facet's depth over one pixel.
-_DEPTH_SLACK = 0.02
 
 
 def mask_box(mask: np.ndarray) -> np.ndarray | None:
@@ -76,33 +74,12 @@ def part_masks(parts: np.ndarray, box: np.ndarray) -> list:
     return encode_labels(cv2.resize(crop, (MASK_GRID, MASK_GRID), interpolation=cv2.INTER_NEAREST), NUM_MASKS)
 
 
-def vertex_visibility(xy: np.ndarray, depth: np.ndarray, facing: np.ndarray, surface: np.ndarray,
-                      hidden: np.ndarray) -> np.ndarray:
-    """Say which vertices are seen.
-
-    A vertex is seen if it lies in the image, its surface is turned to the camera, no object hides its pixel, and the
-    nearest surface at its pixel (or, at outlines, at a neighbouring one) is not in front of it.
-
-    Args:
-        xy: (V, 2) image px.
-        depth: (V,) metres from the camera.
-        facing: (V,) cosine between the vertex normal and the direction to the camera.
-        surface: (H, W) depth of the nearest surface, infinite where there is none.
-        hidden: (H, W) bool, covered by objects.
-
-    Returns:
-        (V,) uint8.
-    """
-    height, width = surface.shape
-    # A pixel is a square around its centre: the image reaches half a pixel beyond the outermost centres.
-    inside = (xy > -0.5).all(1) & (xy[:, 0] < width - 0.5) & (xy[:, 1] < height - 0.5)
+def unhidden(xy: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+    """Say which of the places xy (V, 2), image px, lie in no hidden pixel of ``hidden`` (H, W) bool; (V,) bool."""
+    height, width = hidden.shape
     column = np.clip(np.round(xy[:, 0]), 0, width - 1).astype(np.int64)
     row = np.clip(np.round(xy[:, 1]), 0, height - 1).astype(np.int64)
-    reachable = surface[row, column] + _DEPTH_SLACK
-    nearby = cv2.dilate(surface, np.ones((3, 3), np.uint8))[row, column]
-    grazing = (facing < 0.35) & (np.isinf(nearby) | (depth <= nearby + 0.25 * _DEPTH_SLACK))
-    seen = inside & (facing > 0.0) & ~hidden[row, column] & ((depth <= reachable) | grazing)
-    return seen.astype(np.uint8)
+    return ~hidden[row, column]
 
 
 def keypoint_labels(xy: np.ndarray, depth: np.ndarray, radii: np.ndarray, surface: np.ndarray,
