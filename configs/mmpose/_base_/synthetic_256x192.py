@@ -36,7 +36,7 @@ train_dataloader = dict(
         data_root=train_root,
         ann_file='annotations.json',
         mesh_file='meshes.npz',
-        data_prefix=dict(img='images/'),
+        data_prefix=dict(img=''),
         pipeline=train_pipeline))
 val_dataloader = dict(
     batch_size=32,
@@ -49,7 +49,7 @@ val_dataloader = dict(
         data_root=val_root,
         ann_file='annotations.json',
         mesh_file='meshes.npz',
-        data_prefix=dict(img='images/'),
+        data_prefix=dict(img=''),
         test_mode=True,
         pipeline=val_pipeline))
 test_dataloader = val_dataloader
