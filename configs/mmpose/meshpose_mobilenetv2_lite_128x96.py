@@ -23,7 +23,8 @@ model = dict(
         regression_index=-1,
         deconv_out_channels=None,
         vertexpose=dict(type='VertexPoseBranch', gain=10.0),
-        regression=dict(type='RegressionBranch', reduce_channels=56, pool_size=(4, 3), hidden_channels=80, num_bins=12),
+        regression=dict(
+            type='RegressionBranch', reduce_channels=48, pool_size=(4, 3), lift_channels=128, hidden_channels=80, num_bins=12),
         fusion=dict(type='VisibilityFusion'),
         losses=_base_.losses),
     test_cfg=dict(flip_test=False))

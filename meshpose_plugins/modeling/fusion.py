@@ -8,10 +8,10 @@ from .output import at_least_float32
 
 
 class VisibilityFusion(nn.Module):
-    """Take x, y of visible vertices from VertexPose, of the others from the regression, and z from the regression.
+    """Take x, y of visible vertices from VertexPose, everything else from the regression.
 
-    ``xy = w * xy_VertexPose + (1 - w) * xy_regressed`` with ``w = sigmoid(visibility)``, differentiable in all of
-    them, so that w also learns where no visibility is labelled (MeshPose, CVPR 2024).
+    ``xy = w * xy_VertexPose + (1 - w) * xy_regressed`` with ``w = sigmoid(visibility)``, differentiable in
+    all of them, so that w also learns where no visibility is labelled (MeshPose, CVPR 2024).
     """
 
     def forward(self, xy_vertexpose: Tensor, xyz_regressed: Tensor, visibility_logits: Tensor) -> Tensor:

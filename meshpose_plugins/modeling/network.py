@@ -13,7 +13,7 @@ class MeshPoseNetwork(nn.Module):
 
     Args:
         vertexpose: a VertexPoseBranch, or a module that returns the same three tensors.
-        regression: a RegressionBranch, or a module that returns the same two tensors.
+        regression: a RegressionBranch, or a module of the same signature.
         fusion: a VisibilityFusion, or a module of the same signature.
         stride: crop px per heatmap px.
 
@@ -25,12 +25,14 @@ class MeshPoseNetwork(nn.Module):
         torch.Size([2, 500, 3])
     """
 
-    def __init__(self, vertexpose: nn.Module, regression: nn.Module, fusion: nn.Module, stride: float = 4) -> None:
+    def __init__(self, vertexpose: nn.Module, regression: nn.Module, fusion: nn.Module,
+                 stride: float = 4) -> None:
         super().__init__()
         counts = {getattr(module, "num_vertices", None) for module in (vertexpose, regression)} - {None}
         if len(counts) > 1:
             raise ValueError(f"vertexpose.num_vertices={vertexpose.num_vertices} and "
-                             f"regression.num_vertices={regression.num_vertices} differ: set both from one template")
+                             f"regression.num_vertices={regression.num_vertices} differ: set both from one "
+                             "template")
         self.vertexpose = vertexpose
         self.regression = regression
         self.fusion = fusion
@@ -48,7 +50,7 @@ class MeshPoseNetwork(nn.Module):
         """
         heatmaps, xy_vertexpose, logsumexp = self.vertexpose(feature)
         xyz_regressed, visibility_logits = self.regression(
-            feature if regression_feature is None else regression_feature)
+            feature if regression_feature is None else regression_feature, xy_vertexpose * self.stride)
         xyz_crop = self.fusion(xy_vertexpose * self.stride, xyz_regressed, visibility_logits)
         return MeshPoseOutput(heatmaps, xy_vertexpose, xyz_regressed, visibility_logits, xyz_crop, logsumexp,
                               stride=self.stride, gain=getattr(self.vertexpose, "gain", 10.0))

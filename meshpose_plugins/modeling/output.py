@@ -22,8 +22,8 @@ class MeshPoseOutput:
         xyz_regressed: the regression branch alone, crop px, (B, V, 3).
         visibility_logits: logits of the fusion weight (large: trust VertexPose), (B, V).
         xyz_crop: the fused vertices, crop px, z relative to the root joint, (B, V, 3).
-        heatmap_logsumexp: logsumexp over positions of ``gain * heatmaps``, (B, V), where the VertexPose branch
-            computed it on the way (in training), else None.
+        heatmap_logsumexp: logsumexp over positions of ``gain * heatmaps``, (B, V), where the VertexPose
+            branch computed it on the way (in training), else None.
         stride: crop px per heatmap px.
         gain: factor of the logits inside the spatial softmax.
     """

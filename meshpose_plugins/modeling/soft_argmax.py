@@ -1,8 +1,9 @@
 """Expected positions of softmax distributions, as products with constant grids.
 
-Half-precision logits are computed in float32, also under autocast. :func:`soft_argmax_1d` and :func:`soft_argmax_2d`
-are plain and exportable; :func:`spatial_softmax_statistics` gives the same expectation together with the logsumexp,
-for training: it saves nothing but the logits and goes over them in pieces that stay in the cache.
+Half-precision logits are computed in float32, also under autocast. :func:`soft_argmax_1d` and
+:func:`soft_argmax_2d` are plain and exportable; :func:`spatial_softmax_statistics` gives the same
+expectation together with the logsumexp, for training: it saves nothing but the logits and goes over them in
+pieces that stay in the cache.
 """
 from __future__ import annotations
 
@@ -61,8 +62,8 @@ def spatial_softmax_statistics(heatmaps: Tensor, gain: float = 10.0) -> Tuple[Te
         gain: factor of the logits inside the softmax.
 
     Returns:
-        the expectation of :func:`soft_argmax_2d`, (B, V, 2) heatmap px, and ``logsumexp(gain * heatmap)`` over all
-        positions, (B, V), both at least float32.
+        the expectation of :func:`soft_argmax_2d`, (B, V, 2) heatmap px, and ``logsumexp(gain * heatmap)``
+        over all positions, (B, V), both at least float32.
     """
     _heatmap_shape(heatmaps)
     return _SpatialSoftmaxStatistics.apply(heatmaps, float(gain))
@@ -88,7 +89,7 @@ def _batch_pieces(heatmaps: Tensor):
 
 
 class _SpatialSoftmaxStatistics(torch.autograd.Function):
-    """Forward: sums of exp(logit - max) against (x, y, 1). Backward: softmax times a plane over the positions."""
+    """Forward: sums of exp(logit - max) against (x, y, 1). Backward: softmax times a plane."""
 
     @staticmethod
     def forward(ctx, heatmaps: Tensor, gain: float):
