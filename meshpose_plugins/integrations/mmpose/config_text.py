@@ -53,13 +53,8 @@ def _value(node: ast.expr, source: str):
         return node.value
     if isinstance(node, ast.Dict) and None not in node.keys:
         return {_value(k, source): _value(v, source) for k, v in zip(node.keys, node.values)}
-    if (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id == 'dict'
-        and not node.args
-    ):
-        return {keyword.arg: _value(keyword.value, source) for keyword in node.keywords if keyword.arg}
+    if _is_plain_dict_call(node):
+        return {keyword.arg: _value(keyword.value, source) for keyword in node.keywords}
     if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
         kind = {ast.List: list, ast.Tuple: tuple, ast.Set: set}[type(node)]
         return kind(_value(item, source) for item in node.elts)
@@ -73,6 +68,12 @@ def _value(node: ast.expr, source: str):
         f'{source}: the config inside has more than plain data at line {node.lineno} '
         f'({ast.unparse(node)[:60]}); pass --config FILE'
     )
+
+
+def _is_plain_dict_call(node: ast.expr) -> bool:
+    """Whether an expression is dict(a=..., b=...)."""
+    named = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict'
+    return named and not node.args and all(keyword.arg for keyword in node.keywords)
 
 
 def portable_config(config: Config) -> Config:

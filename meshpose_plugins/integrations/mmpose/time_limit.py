@@ -14,7 +14,8 @@ from rich.progress import Progress, TextColumn, TimeRemainingColumn
 class TimeLimitHook(Hook):
     """End an iteration-based training after a given time, with half a cosine of the learning rate over it.
 
-    At the end the loop's last iteration is declared, so that the last checkpoint and validation happen as ever.
+    At the end the loop's last iteration is declared, so that the last checkpoint and validation happen
+    as ever.
     Leave `param_scheduler` out of the config: the share of the time that has passed drives the learning rate.
 
     Args:
