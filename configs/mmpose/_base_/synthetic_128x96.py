@@ -6,12 +6,12 @@ input_size = (96, 128)
 
 train_pipeline = [
     dict(type='LoadImage'),
-    dict(type='GetBBoxCenterScale', padding=1.25),
+    dict(type='GetBBoxCenterScale', padding=1.1),
     dict(type='RandomFlip', direction='horizontal'),
     # Crops that cut the body off, mostly at the bottom.
-    dict(type='RandomTruncation', prob=0.15),
-    dict(type='RandomBBoxTransform', shift_factor=0.08, shift_prob=0.5, scale_factor=(0.75, 1.3), rotate_factor=30,
-         rotate_prob=0.5),
+    dict(type='RandomTruncation', prob=0.1),
+    dict(type='RandomBBoxTransform', shift_factor=0.08, shift_prob=0.5, scale_factor=(0.8, 1.25), rotate_factor=25,
+         rotate_prob=0.3),
     dict(type='TopdownAffine', input_size=input_size),
     # Carries points and meshes to where the transforms above took the image.
     dict(type='MeshPoseTransform'),
@@ -20,7 +20,7 @@ train_pipeline = [
 ]
 val_pipeline = [
     dict(type='LoadImage'),
-    dict(type='GetBBoxCenterScale', padding=1.25),
+    dict(type='GetBBoxCenterScale', padding=1.1),
     dict(type='TopdownAffine', input_size=input_size),
     dict(type='MeshPoseTransform'),
     dict(type='PackMeshPoseInputs'),
