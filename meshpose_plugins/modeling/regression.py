@@ -75,7 +75,7 @@ class RegressionBranch(nn.Module):
 
     def __init__(self, in_channels: int, num_vertices: int, input_size: Sequence[int],
                  hidden_channels: int = 256, num_bins: int = 64, pool_size: Sequence[int] = (1, 1),
-                 reduce_channels: Optional[int] = None,
+                 reduce_channels: Optional[int] = None, lift_channels: Optional[int] = None,
                  x_range: Optional[Sequence[float]] = None, y_range: Optional[Sequence[float]] = None,
                  z_range: Optional[Sequence[float]] = None) -> None:
         super().__init__()
