@@ -1,4 +1,4 @@
-"""Barycentric loss: at an annotated pixel, the distribution over vertices is the annotation's barycentrics."""
+"""Barycentric loss: an annotated pixel's distribution over vertices is the annotation's barycentrics."""
 from __future__ import annotations
 
 from torch import Tensor
@@ -13,9 +13,10 @@ from .targets import MeshPoseTargets
 class BarycentricLoss(MeshPoseLoss):
     """Cross entropy between barycentrics and the softmax over the VertexPose channels at annotated pixels.
 
-    ``-mean over points of sum_k b_k log softmax_v(gain * h_v(x))[v_k]``, the logits sampled bilinearly at the sub-pixel
-    x (MeshPose, CVPR 2024, in words; the gain of 1 and the sampling are our choice). Only the annotated pixels are
-    read: memory is O(points x V), whatever the heatmaps' size. Points outside the heatmap don't count.
+    ``-mean over points of sum_k b_k log softmax_v(gain * h_v(x))[v_k]``, the logits sampled bilinearly at
+    the sub-pixel x (MeshPose, CVPR 2024, in words; the gain of 1 and the sampling are our choice). Only the
+    annotated pixels are read: memory is O(points x V), whatever the heatmaps' size. Points outside the
+    heatmap don't count.
 
     Args:
         loss_weight: factor of this loss in the sum.

@@ -11,8 +11,9 @@ from .targets import MeshPoseTargets
 class MeshPoseLoss(nn.Module):
     """A loss on tensors (``forward``) that also reads them from predictions and targets (``from_output``).
 
-    Neither is multiplied by ``loss_weight``; :class:`MeshPoseCriterion` does that. Without any label the loss is a zero
-    that keeps the graph, so that every parameter gets a gradient in every process of a distributed training.
+    Neither is multiplied by ``loss_weight``; :class:`MeshPoseCriterion` does that. Without any label the
+    loss is a zero that keeps the graph, so that every parameter gets a gradient in every process of a
+    distributed training.
 
     Args:
         loss_weight: factor of this loss in the sum.

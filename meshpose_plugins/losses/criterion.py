@@ -26,8 +26,8 @@ class MeshPoseCriterion(nn.Module):
         super().__init__()
         for name, loss in losses.items():
             if not hasattr(loss, "from_output") or not hasattr(loss, "loss_weight"):
-                raise ValueError(f"losses[{name!r}] is a {type(loss).__name__}, which has no from_output() or no "
-                                 "loss_weight: derive it from MeshPoseLoss")
+                raise ValueError(f"losses[{name!r}] is a {type(loss).__name__}, which has no from_output() "
+                                 "or no loss_weight: derive it from MeshPoseLoss")
         self.losses = nn.ModuleDict(losses)
 
     def forward(self, output: MeshPoseOutput, targets: MeshPoseTargets) -> Dict[str, Tensor]:
@@ -42,4 +42,5 @@ class MeshPoseCriterion(nn.Module):
         """
         if len(output) != len(targets):
             raise ValueError(f"predictions of {len(output)} crops, targets of {len(targets)}")
-        return {name: loss.loss_weight * loss.from_output(output, targets) for name, loss in self.losses.items()}
+        return {name: loss.loss_weight * loss.from_output(output, targets)
+                for name, loss in self.losses.items()}

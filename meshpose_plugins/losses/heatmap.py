@@ -1,4 +1,4 @@
-"""Vertex heatmap loss: direct supervision of the heatmaps by the true position of every vertex in the crop."""
+"""Vertex heatmap loss: direct supervision of the heatmaps by the vertices' true positions."""
 from __future__ import annotations
 
 from typing import Optional
@@ -15,13 +15,14 @@ from .targets import MeshPoseTargets
 class VertexHeatmapLoss(MeshPoseLoss):
     """Cross entropy between ``softmax(gain * heatmap)`` over positions and the vertex's true position.
 
-    The target is the true position spread bilinearly over its four pixels. It needs only those four logits and the
-    logsumexp, which the VertexPose branch computes in training anyway (our choice: it speeds up training). Vertices
-    outside the heatmap don't count; occluded ones do.
+    The target is the true position spread bilinearly over its four pixels. It needs only those four logits
+    and the logsumexp, which the VertexPose branch computes in training anyway (our choice: it speeds up
+    training). Vertices outside the heatmap don't count; occluded ones do.
 
     Args:
         loss_weight: factor of this loss in the sum.
-        gain: factor of the logits inside the softmax; that of the VertexPose branch, so that its logsumexp serves.
+        gain: factor of the logits inside the softmax; as in the VertexPose branch, so that its logsumexp
+            serves.
     """
 
     def __init__(self, loss_weight: float = 1.0, gain: float = 10.0) -> None:
@@ -47,8 +48,10 @@ class VertexHeatmapLoss(MeshPoseLoss):
         if logsumexp is None:
             logsumexp = spatial_softmax_statistics(heatmaps, self.gain)[1]
         positions, weights, inside = bilinear_corners(xy_heatmap, *heatmaps.shape[2:])
-        return masked_mean(logsumexp - self.gain * sample_own_channel(heatmaps, positions, weights), valid & inside)
+        logit = self.gain * sample_own_channel(heatmaps, positions, weights)
+        return masked_mean(logsumexp - logit, valid & inside)
 
     def from_output(self, output: MeshPoseOutput, targets: MeshPoseTargets) -> Tensor:
         logsumexp = output.heatmap_logsumexp if output.gain == self.gain else None
-        return self(output.heatmaps, targets.vertices[..., :2] / output.stride, targets.vertices_valid, logsumexp)
+        xy_heatmap = targets.vertices[..., :2] / output.stride
+        return self(output.heatmaps, xy_heatmap, targets.vertices_valid, logsumexp)

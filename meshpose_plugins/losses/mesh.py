@@ -24,8 +24,8 @@ def _check_which(which: str, allowed=PREDICTIONS) -> str:
 class VertexLoss(MeshPoseLoss):
     """L1 distance of vertices, in heatmap px (our choice of the published "mesh cues").
 
-    Mean over valid vertices of ``(|dx| + |dy| + z_weight |dz|) / (2 + z_weight)``; of VertexPose, which predicts no z
-    and cannot reach outside the crop, mean over valid vertices in the crop of ``(|dx| + |dy|) / 2``.
+    Mean over valid vertices of ``(|dx| + |dy| + z_weight |dz|) / (2 + z_weight)``. VertexPose predicts no z
+    and cannot reach outside the crop: mean over valid vertices in the crop of ``(|dx| + |dy|) / 2``.
 
     Args:
         loss_weight: factor of this loss in the sum.
@@ -51,7 +51,8 @@ class VertexLoss(MeshPoseLoss):
         """
         batch, vertices = valid.shape
         if predicted.shape[-1:] not in {(2,), (3,)}:
-            raise ValueError(f"predicted must have the shape (B, V, 2) or (B, V, 3), got {tuple(predicted.shape)}")
+            raise ValueError("predicted must have the shape (B, V, 2) or (B, V, 3), got "
+                             f"{tuple(predicted.shape)}")
         check_shape("predicted", predicted, batch, vertices, predicted.shape[-1])
         check_shape("target", target, *predicted.shape)
         difference = at_least_float32(predicted) - target
@@ -68,7 +69,7 @@ class VertexLoss(MeshPoseLoss):
 
 
 class EdgeLengthLoss(MeshPoseLoss):
-    """L1 difference between the lengths of the predicted and the true mesh's edges, in heatmap px (our choice).
+    """L1 difference of the predicted and the true mesh's edge lengths, in heatmap px (our choice).
 
     Args:
         edges: vertex ids of every edge, (E, 2).
@@ -78,8 +79,8 @@ class EdgeLengthLoss(MeshPoseLoss):
         z_weight: factor of z before lengths are measured.
     """
 
-    def __init__(self, edges=None, template: Optional[str] = None, loss_weight: float = 1.0, which: str = "fused",
-                 z_weight: float = 1.0) -> None:
+    def __init__(self, edges=None, template: Optional[str] = None, loss_weight: float = 1.0,
+                 which: str = "fused", z_weight: float = 1.0) -> None:
         super().__init__(loss_weight)
         if (edges is None) == (template is None):
             raise ValueError("EdgeLengthLoss needs either edges=(E, 2) vertex ids or template='anny'")

@@ -18,8 +18,8 @@ def bilinear_corners(xy: Tensor, height: int, width: int) -> Tuple[Tensor, Tenso
         width: of the map.
 
     Returns:
-        row-major positions, int64 (..., 4); weights, sum 1, (..., 4); inside, bool (...): true in [0, w-1] x [0, h-1].
-        What is not inside has the weights of position (0, 0).
+        row-major positions, int64 (..., 4); weights, sum 1, (..., 4); inside, bool (...): whether x is in
+        [0, w-1] and y in [0, h-1]. What is not inside has the weights of position (0, 0).
     """
     xy = at_least_float32(xy)
     x, y = xy.unbind(-1)
@@ -29,7 +29,8 @@ def bilinear_corners(xy: Tensor, height: int, width: int) -> Tuple[Tensor, Tenso
     fx, fy = x - left, y - top
     left, top = left.long(), top.long()
     right, bottom = (left + 1).clamp(max=width - 1), (top + 1).clamp(max=height - 1)
-    positions = torch.stack([top * width + left, top * width + right, bottom * width + left, bottom * width + right], -1)
+    upper, lower = top * width, bottom * width
+    positions = torch.stack([upper + left, upper + right, lower + left, lower + right], -1)
     weights = torch.stack([(1 - fy) * (1 - fx), (1 - fy) * fx, fy * (1 - fx), fy * fx], -1)
     return positions, weights, inside
 
@@ -65,7 +66,7 @@ def sample_own_channel(heatmaps: Tensor, positions: Tensor, weights: Tensor) -> 
 
 
 class _SampleChannels(torch.autograd.Function):
-    """Reads and writes a few hundred points at a time, which stay in the cache; saves nothing but the positions."""
+    """Reads and writes a few hundred points at a time, which stay in the cache; saves positions only."""
 
     @staticmethod
     def forward(ctx, heatmaps: Tensor, sample: Tensor, positions: Tensor, weights: Tensor) -> Tensor:

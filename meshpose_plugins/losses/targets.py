@@ -46,10 +46,12 @@ class MeshPoseTargets:
     def empty(cls, batch: int, num_points: int, num_vertices: int, input_size: Sequence[int],
               device: torch.device | str = "cpu") -> "MeshPoseTargets":
         """Targets of ``batch`` crops without any label."""
-        zeros = lambda *shape, **kwargs: torch.zeros(batch, *shape, device=device, **kwargs)  # noqa: E731
+        def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+            return torch.zeros(batch, *shape, dtype=dtype, device=device)
+
         return cls(zeros(num_points, 2), zeros(num_points, 3, dtype=torch.int64), zeros(num_points, 3),
-                   zeros(num_points, dtype=torch.bool), zeros(num_vertices, 3), zeros(num_vertices, dtype=torch.bool),
-                   tuple(input_size))
+                   zeros(num_points, dtype=torch.bool), zeros(num_vertices, 3),
+                   zeros(num_vertices, dtype=torch.bool), tuple(input_size))
 
     def __len__(self) -> int:
         return len(self.point_valid)
@@ -76,8 +78,8 @@ class MeshPoseTargets:
     def visibility_labels(self) -> Tuple[Tensor, Tensor]:
         """What the labels say about visibility; vertices in neither set carry no label.
 
-        Positive: vertices of the triangles of all valid points. Negative: vertices whose mesh supervision lies outside
-        the crop. A positive wins over a negative.
+        Positive: vertices of the triangles of all valid points. Negative: vertices whose mesh supervision
+        lies outside the crop. A positive wins over a negative.
 
         Returns:
             positive (B, V) and negative (B, V), bool, disjoint.

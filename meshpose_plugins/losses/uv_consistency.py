@@ -29,8 +29,8 @@ def interpolate_points(xy: Tensor, vertex_ids: Tensor, barycentrics: Tensor) -> 
 class UVConsistencyLoss(MeshPoseLoss):
     """L1 distance between an annotated pixel and the same surface point of the predicted vertices.
 
-    ``mean |x - sum_k b_k xy[v_k]|``, mean over points and the two coordinates (MeshPose, CVPR 2024, in words; L1 is our
-    choice). It fixes the free per-pixel offset that the barycentric loss leaves.
+    ``mean |x - sum_k b_k xy[v_k]|``, mean over points and the two coordinates (MeshPose, CVPR 2024, in
+    words; L1 is our choice). It fixes the free per-pixel offset that the barycentric loss leaves.
 
     Args:
         loss_weight: factor of this loss in the sum.

@@ -14,9 +14,9 @@ from .targets import MeshPoseTargets
 class VisibilityLoss(MeshPoseLoss):
     """Binary cross entropy of the visibility, balanced per image.
 
-    In every image the mean over its positives and the mean over its negatives count the same (an image with one kind
-    only counts by that kind); then the mean over images with any label (BCE: MeshPose, CVPR 2024; balance: our choice).
-    Labels: :meth:`MeshPoseTargets.visibility_labels`.
+    In every image the mean over its positives and the mean over its negatives count the same (an image with
+    one kind only counts by that kind); then the mean over images with any label (BCE: MeshPose, CVPR 2024;
+    balance: our choice). Labels: :meth:`MeshPoseTargets.visibility_labels`.
     """
 
     def forward(self, visibility_logits: Tensor, positive: Tensor, negative: Tensor) -> Tensor:

@@ -10,6 +10,15 @@ from meshpose_plugins.modeling import MeshPoseOutput, VisibilityFusion, soft_arg
 INPUT_SIZE, STRIDE = (24, 32), 4.0
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tensors of a few hundred numbers; on a busy machine, threads would mostly wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def make_output(batch=3, vertices=6, seed=0):
     generator = torch.Generator().manual_seed(seed)
     heatmaps = torch.randn(batch, vertices, 8, 6, dtype=torch.float64, generator=generator).requires_grad_()
@@ -24,8 +33,9 @@ def make_targets(batch=3, vertices=6, points=5, seed=1):
     uniform = lambda *shape: torch.rand(batch, *shape, dtype=torch.float64, generator=generator)  # noqa: E731
     size = torch.tensor([*INPUT_SIZE, 10], dtype=torch.float64)
     ids = uniform(points, vertices).argsort(-1)[..., :3]
-    return MeshPoseTargets(uniform(points, 2) * (size[:2] - 1), ids, uniform(points, 3).softmax(-1), uniform(points) < 0.7,
-                           (1.6 * uniform(vertices, 3) - 0.3) * size, uniform(vertices) < 0.8, INPUT_SIZE)
+    return MeshPoseTargets(
+        uniform(points, 2) * (size[:2] - 1), ids, uniform(points, 3).softmax(-1), uniform(points) < 0.7,
+        (1.6 * uniform(vertices, 3) - 0.3) * size, uniform(vertices) < 0.8, INPUT_SIZE)
 
 
 @pytest.fixture

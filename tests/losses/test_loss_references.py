@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from meshpose_plugins.losses import (BarycentricLoss, EdgeLengthLoss, UVConsistencyLoss, VertexHeatmapLoss, VertexLoss,
-                                     VisibilityLoss)
+from meshpose_plugins.losses import (BarycentricLoss, EdgeLengthLoss, UVConsistencyLoss, VertexHeatmapLoss,
+                                     VertexLoss, VisibilityLoss)
 
 STRIDE, HEIGHT, WIDTH = 4, 8, 6
 EDGES = [[0, 1], [1, 2], [2, 5], [4, 3]]
@@ -31,8 +31,9 @@ def valid_points(targets):
     for sample in range(len(targets)):
         for point in range(targets.point_valid.shape[1]):
             if targets.point_valid[sample, point]:
-                yield (sample, *(targets.points_xy[sample, point] / STRIDE).tolist(),
-                       targets.point_vertex_ids[sample, point].tolist(), targets.point_barycentrics[sample, point].tolist())
+                x, y = (targets.points_xy[sample, point] / STRIDE).tolist()
+                ids = targets.point_vertex_ids[sample, point].tolist()
+                yield sample, x, y, ids, targets.point_barycentrics[sample, point].tolist()
 
 
 def barycentric_reference(output, targets):
@@ -65,7 +66,8 @@ def label_reference(targets):
             x, y, _ = targets.vertices[sample, vertex].tolist()
             if targets.vertices_valid[sample, vertex] and not (-0.5 <= x <= 23.5 and -0.5 <= y <= 31.5):
                 labels[sample, vertex] = False
-    labels.update({(sample, vertex): True for sample, _, _, ids, _ in valid_points(targets) for vertex in ids})
+    for sample, _, _, ids, _ in valid_points(targets):
+        labels.update({(sample, vertex): True for vertex in ids})
     return labels
 
 
@@ -131,14 +133,16 @@ CASES = {
 
 @pytest.mark.parametrize("loss, reference", CASES.values(), ids=CASES)
 def test_loss_agrees_with_loop(loss, reference, output, targets):
-    assert loss.from_output(output, targets).item() == pytest.approx(reference(output.detach(), targets), rel=0, abs=1e-10)
+    expected = reference(output.detach(), targets)
+    assert loss.from_output(output, targets).item() == pytest.approx(expected, rel=0, abs=1e-10)
 
 
 def test_visibility_labels_agree_with_loop(targets):
     positive, negative = targets.visibility_labels()
     labels = label_reference(targets)
-    assert {tuple(pair) for pair in positive.nonzero().tolist()} == {key for key, value in labels.items() if value}
-    assert {tuple(pair) for pair in negative.nonzero().tolist()} == {key for key, value in labels.items() if not value}
+    for mask, label in ((positive, True), (negative, False)):
+        expected = {key for key in labels if labels[key] is label}
+        assert {tuple(pair) for pair in mask.nonzero().tolist()} == expected
     assert positive.any() and negative.any()
 
 
@@ -150,4 +154,5 @@ def test_heatmap_loss_takes_the_logsumexp_of_the_branch(output, targets):
     wrong = dataclasses.replace(given, heatmap_logsumexp=logsumexp + 1)
     torch.testing.assert_close(VertexHeatmapLoss().from_output(wrong, targets), expected + 1)
     other_gain = VertexHeatmapLoss(gain=3)  # another gain cannot use it
-    torch.testing.assert_close(other_gain.from_output(wrong, targets), other_gain.from_output(output, targets))
+    expected = other_gain.from_output(output, targets)
+    torch.testing.assert_close(other_gain.from_output(wrong, targets), expected)

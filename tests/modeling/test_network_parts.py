@@ -1,4 +1,4 @@
-"""Branches, fusion and the composed network: sizes, initial predictions, gradients, export, autocast, output container."""
+"""Branches, fusion, network and output: sizes, initial predictions, gradients, export, autocast."""
 import pytest
 import torch
 from torch import nn
@@ -68,8 +68,8 @@ def test_regression_agrees_with_loops():
             for vertex in range(4):
                 bins = [sum(net.project.weight[vertex, channel, 0] * hidden[channel * 5 + index].clamp(min=0)
                             for channel in range(4)) + net.project.bias[vertex] for index in range(5)]
-                weights = torch.stack(bins).exp()
-                expected = sum(weights[k] / weights.sum() * (first + (last - first) * k / 4) for k in range(5))
+                weights = torch.stack(bins).softmax(0)
+                expected = sum(weights[k] * (first + (last - first) * k / 4) for k in range(5))
                 assert xyz[sample, vertex, axis].item() == pytest.approx(expected.item(), abs=1e-10)
 
 
@@ -81,7 +81,8 @@ def test_regression_gradcheck():
 
 
 def test_reduced_map_is_pooled_and_flattened():
-    branch = RegressionBranch(20, 4, (96, 128), hidden_channels=3, num_bins=4, pool_size=(4, 3), reduce_channels=2)
+    branch = RegressionBranch(20, 4, (96, 128), hidden_channels=3, num_bins=4, pool_size=(4, 3),
+                              reduce_channels=2)
     assert branch.nets["z"].expand.in_channels == 2 * 4 * 3
     xyz, logits = branch(torch.randn(2, 20, 4, 3))
     assert xyz.shape == (2, 4, 3) and logits.shape == (2, 4)
@@ -109,13 +110,13 @@ def test_training_and_evaluation_paths_agree():
 
 
 def test_regression_may_read_another_map():
-    network = MeshPoseNetwork(VertexPoseBranch(6, 5), RegressionBranch(9, 5, (24, 32), 4, 5), VisibilityFusion(),
-                              stride=2)
+    network = MeshPoseNetwork(VertexPoseBranch(6, 5), RegressionBranch(9, 5, (24, 32), 4, 5),
+                              VisibilityFusion(), stride=2)
     output = network(torch.randn(2, 6, 8, 6), torch.randn(2, 9, 2, 2))
     assert output.heatmaps.shape == (2, 5, 8, 6) and output.xyz_crop.shape == (2, 5, 3) and output.stride == 2
     weight = output.visibility[..., None]
-    torch.testing.assert_close(output.xyz_crop[..., :2],
-                               weight * 2 * output.xy_vertexpose + (1 - weight) * output.xyz_regressed[..., :2])
+    expected = weight * 2 * output.xy_vertexpose + (1 - weight) * output.xyz_regressed[..., :2]
+    torch.testing.assert_close(output.xyz_crop[..., :2], expected)
 
 
 class TensorsOnly(nn.Module):
@@ -169,7 +170,7 @@ def test_output_is_indexed_moved_and_detached():
     (lambda: RegressionBranch(4, 3, (24, 32), 2, 4).train()(torch.zeros(1, 4, 2, 2)), "drop_last=True"),
     (lambda: RegressionBranch(4, 3, (24, 32), num_bins=1), "num_bins=1"),
     (lambda: RegressionBranch(4, 3, (24, 32), x_range=(5, -5)), r"x_range=\(5, -5\)"),
-    (lambda: MeshPoseNetwork(VertexPoseBranch(4, 3), RegressionBranch(4, 5, (24, 32), 2, 4), VisibilityFusion()),
+    (lambda: MeshPoseNetwork(VertexPoseBranch(4, 3), RegressionBranch(4, 5, (24, 32), 2, 4), nn.Identity()),
      "vertexpose.num_vertices=3 and regression.num_vertices=5")])
 def test_errors_name_the_option_and_the_value(build, message):
     with pytest.raises(ValueError, match=message):
