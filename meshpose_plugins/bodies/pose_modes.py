@@ -1,9 +1,10 @@
 """Tables behind `sample_pose`: joint limits and the kinds of poses that people are in.
 
-All angles are in degrees, and mean the same for the left and the right side. Legs: hip flexion (thigh forward),
-abduction (away from the other leg; 0 is vertical), external rotation, knee flexion. Arms: plane in which the upper arm
-leaves the trunk (0 forward, 90 to the side), elevation in that plane (0 hanging, 90 level, 180 overhead, negative
-backward), internal rotation, elbow flexion, pronation (0 thumb in the direction of flexion), wrist flexion.
+All angles are in degrees, and mean the same for the left and the right side. Legs: hip flexion (thigh
+forward), abduction (away from the other leg; 0 is vertical), external rotation, knee flexion. Arms: plane in
+which the upper arm leaves the trunk (0 forward, 90 to the side), elevation in that plane (0 hanging, 90
+level, 180 overhead, negative backward), internal rotation, elbow flexion, pronation (0 thumb in the direction
+of flexion), wrist flexion.
 """
 
 from __future__ import annotations
@@ -15,20 +16,37 @@ ARM_ANGLES = ("arm_plane", "arm_elevation", "arm_rotation", "elbow_flexion", "pr
 
 # Ranges of motion of healthy adults, rounded down where clothing and flesh stop a limb earlier.
 SIDE_LIMITS = {
-    "hip_flexion": (-30, 120), "hip_abduction": (-18, 50), "hip_rotation": (-30, 45), "knee_flexion": (0, 140),
-    "ankle_flexion": (-22, 45), "ankle_tilt": (-12, 12), "arm_plane": (-45, 115), "arm_elevation": (-45, 172),
-    "arm_rotation": (-60, 85), "elbow_flexion": (2, 142), "pronation": (-70, 75), "wrist_flexion": (-55, 60),
-    "wrist_deviation": (-15, 28), "finger_flexion": (-8, 85), "thumb_flexion": (-10, 50),
+    "hip_flexion": (-30, 120),
+    "hip_abduction": (-18, 50),
+    "hip_rotation": (-30, 45),
+    "knee_flexion": (0, 140),
+    "ankle_flexion": (-22, 45),
+    "ankle_tilt": (-12, 12),
+    "arm_plane": (-45, 115),
+    "arm_elevation": (-45, 172),
+    "arm_rotation": (-60, 85),
+    "elbow_flexion": (2, 142),
+    "pronation": (-70, 75),
+    "wrist_flexion": (-55, 60),
+    "wrist_deviation": (-15, 28),
+    "finger_flexion": (-8, 85),
+    "thumb_flexion": (-10, 50),
 }
 TRUNK_LIMITS = {
-    "pelvis_bend": (-180, 180), "pelvis_side": (-180, 180), "pelvis_turn": (-180, 180), "spine_bend": (-28, 75),
-    "spine_side": (-30, 30), "spine_turn": (-45, 45), "neck_bend": (-45, 50), "neck_side": (-30, 30),
+    "pelvis_bend": (-180, 180),
+    "pelvis_side": (-180, 180),
+    "pelvis_turn": (-180, 180),
+    "spine_bend": (-28, 75),
+    "spine_side": (-30, 30),
+    "spine_turn": (-45, 45),
+    "neck_bend": (-45, 50),
+    "neck_side": (-30, 30),
     "neck_turn": (-70, 70),
 }
 
 
 class LegMode(NamedTuple):
-    """How the legs stand: mean angles of leg a and of leg b (a is left or right by chance) and their spreads."""
+    """How the legs stand: mean angles of leg a and of leg b (either side by chance), their spreads."""
 
     name: str
     weight: float
@@ -45,11 +63,15 @@ LEG_MODES = (
     LegMode("stand", 24, (3, 4, 8, 4), (3, 4, 8, 4), (6, 4, 8, 6)),
     LegMode("weight on one leg", 12, (2, 3, 5, 3), (14, 8, 15, 24), (6, 5, 10, 12)),
     LegMode("legs apart", 5, (6, 20, 12, 9), (6, 20, 12, 9), (9, 8, 10, 9)),
-    LegMode("stride", 12, (24, 2, 4, 10), (-14, 2, 4, 14), (10, 4, 6, 9), (2, 4), flat_feet=0.6, arm_swing=0.7),
+    LegMode(
+        "stride", 12, (24, 2, 4, 10), (-14, 2, 4, 14), (10, 4, 6, 9), (2, 4), flat_feet=0.6, arm_swing=0.7
+    ),
     LegMode("step", 6, (28, 2, 4, 50), (2, 2, 4, 6), (10, 4, 6, 14), (2, 4), flat_feet=0.4, arm_swing=0.6),
     LegMode("run", 5, (60, 3, 2, 85), (-8, 3, 2, 35), (14, 4, 6, 22), (8, 6), (6, 6), 0.2, 0.7),
     LegMode("sit", 13, (84, 9, 8, 85), (84, 9, 8, 85), (11, 8, 11, 18), (-5, 9), (8, 10)),
-    LegMode("sit with legs stretched", 2, (84, 11, 8, 16), (84, 11, 8, 30), (9, 8, 9, 16), (-14, 9), (14, 9), 0.0),
+    LegMode(
+        "sit with legs stretched", 2, (84, 11, 8, 16), (84, 11, 8, 30), (9, 8, 9, 16), (-14, 9), (14, 9), 0.0
+    ),
     LegMode("squat", 6, (104, 17, 12, 118), (104, 17, 12, 118), (10, 9, 9, 12), (14, 8), (18, 10), 0.7),
     LegMode("half squat", 5, (52, 12, 10, 66), (52, 12, 10, 66), (18, 8, 9, 18), (14, 9), (10, 9)),
     LegMode("kneel on one knee", 3, (86, 9, 5, 90), (2, 6, 4, 96), (12, 7, 8, 12), (2, 6), flat_feet=0.5),

@@ -1,4 +1,4 @@
-"""Natural poses without motion capture: a mixture of everyday postures within joint limits, free of collisions."""
+"""Natural poses without motion capture: a mixture of everyday postures within joint limits."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _MAX_ROUNDS = 50
 
 
 def sample_pose(body: BodyModel, rng: np.random.Generator, count: Optional[int] = None) -> np.ndarray:
-    """Draw natural poses: standing, walking, running, sitting, squatting, kneeling, reaching, bending, arms anywhere.
+    """Draw natural poses: standing, walking, running, sitting, squatting, kneeling, bending, arms anywhere.
 
-    Left and right are equally distributed. Angles stay within the limits of SIDE_LIMITS and TRUNK_LIMITS, and poses
-    whose limbs would run through the body are drawn again.
+    Left and right are equally distributed. Angles stay within the limits of SIDE_LIMITS and TRUNK_LIMITS, and
+    poses whose limbs would run through the body are drawn again.
 
     Args:
         body: a body with MakeHuman's joint names.
@@ -71,13 +71,17 @@ class PoseSampler:
         found = []
         missing = count
         for _ in range(_MAX_ROUNDS):
-            rotations = self.angles.rotations(sample_angles(self.angles, rng, max(_CANDIDATES, missing + missing // 4)))
+            rotations = self.angles.rotations(
+                sample_angles(self.angles, rng, max(_CANDIDATES, missing + missing // 4))
+            )
             free = rotations[~self.collisions.overlap(self._joints(rotations))][:missing]
             found.append(free)
             missing -= len(free)
             if missing == 0:
                 return np.concatenate(found) if len(found) > 1 else free
-        raise RuntimeError(f"no pose free of collisions in {_MAX_ROUNDS} rounds; the joint names may not fit the body")
+        raise RuntimeError(
+            f"no pose free of collisions in {_MAX_ROUNDS} rounds; the joint names may not fit the body"
+        )
 
     def _joints(self, rotations: np.ndarray) -> np.ndarray:
         shape = (len(rotations),)
@@ -117,7 +121,7 @@ _ARM_COLUMNS = [_SIDE[name] for name in ARM_ANGLES]
 
 
 def fold(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Reflect values at the limits until they lie between them: keeps wide distributions from piling up there."""
+    """Reflect values at the limits until they lie between them, so that they do not pile up there."""
     span = high - low
     return low + span - np.abs((values - low) % (2 * span) - span)
 
@@ -175,8 +179,9 @@ def _sample_arms(
     modes[alike, 1] = modes[alike, 0]
     swings = chance[:, 5] < _LEG_SWING[legs]
     # Leg a is in front, and with it the arm of the other side.
-    modes[swings] = np.where(swapped[swings, None], [len(ARM_MODES), len(ARM_MODES) + 1],
-                             [len(ARM_MODES) + 1, len(ARM_MODES)])
+    modes[swings] = np.where(
+        swapped[swings, None], [len(ARM_MODES), len(ARM_MODES) + 1], [len(ARM_MODES) + 1, len(ARM_MODES)]
+    )
     noise = rng.normal(size=(len(side), 2, len(ARM_ANGLES) + 3))
     both = alike & (chance[:, 6] < 0.7)
     noise[both, 1] = 0.9 * noise[both, 0] + 0.43 * noise[both, 1]
@@ -198,7 +203,9 @@ def _sample_trunk(
     leaning = added[:, 0] + added[:, 1] * noise[:, 0]
     trunk[:, _TRUNK["pelvis_bend"]] = own[:, 0] + own[:, 1] * noise[:, 1] + leaning
     side[..., _SIDE["hip_flexion"]] += leaning[:, None]
-    trunk[:, _TRUNK["spine_bend"]] = own[:, 2] + own[:, 3] * noise[:, 2] + added[:, 2] + added[:, 3] * noise[:, 3]
+    trunk[:, _TRUNK["spine_bend"]] = (
+        own[:, 2] + own[:, 3] * noise[:, 2] + added[:, 2] + added[:, 3] * noise[:, 3]
+    )
     trunk[:, _TRUNK["pelvis_side"]] = 3 * noise[:, 4]
     trunk[:, _TRUNK["spine_side"]] = _TRUNK_TURNS[modes, 0] * noise[:, 5]
     trunk[:, _TRUNK["spine_turn"]] = _TRUNK_TURNS[modes, 1] * noise[:, 6]
@@ -219,7 +226,7 @@ def _tilt_body(trunk: np.ndarray, rng: np.random.Generator, chance: np.ndarray) 
 
 
 def _shoulder_girdle(side: np.ndarray) -> np.ndarray:
-    """(B, 2, 2) raise and advance of the shoulder girdle that go with the arm's elevation (scapulohumeral rhythm)."""
+    """(B, 2, 2) raise and advance of the shoulder girdle that go with a lifted arm."""
     elevation, plane = side[..., _SIDE["arm_elevation"]], np.radians(side[..., _SIDE["arm_plane"]])
     lifted = np.maximum(elevation - 35, 0)
     raise_ = 0.24 * lifted

@@ -1,4 +1,4 @@
-"""Small rotation helpers shared by motion files and pose sampling; angles in radians unless a name says degrees."""
+"""Small rotation helpers shared by motion files and pose sampling; angles in degrees."""
 
 from __future__ import annotations
 

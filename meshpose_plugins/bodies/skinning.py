@@ -1,9 +1,9 @@
-"""Forward kinematics and linear blend skinning: a plain NumPy reference and a compiled path with equal results.
+"""Forward kinematics and linear blend skinning: a plain NumPy reference and an equal compiled path.
 
 Notation for a joint c with parent p: h is the joint's position at rest, A the rotation from the person's rest
-orientation to the reference orientation in which all people are alike, D the rotation asked for, expressed in body
-axes. The world rotation is G_c = G_p D_c, the position w_c = w_p + G_p A_p (h_c - h_p) with A_p = 1 for the
-root, and a vertex v attached to the joint moves to G_c A_c (v - h_c) + w_c.
+orientation to the reference orientation in which all people are alike, D the rotation asked for, expressed in
+body axes. The world rotation is G_c = G_p D_c, the position w_c = w_p + G_p A_p (h_c - h_p) with A_p = 1 for
+the root, and a vertex v attached to the joint moves to G_c A_c (v - h_c) + w_c.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ def forward_kinematics(
         rotations: rotation D of each joint relative to its parent, in body axes.
 
     Returns:
-        transforms (B, J, 3, 4) mapping rest positions to posed ones, and joints (B, J, 3); the root is at the origin.
+        transforms (B, J, 3, 4) mapping rest positions to posed ones, and joints (B, J, 3); the root is at the
+        origin.
     """
     world = np.empty_like(rotations)
     joints = np.zeros_like(heads)

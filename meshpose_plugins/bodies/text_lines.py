@@ -63,7 +63,9 @@ def numbers(path: Union[str, Path], line: Line, words: Sequence[str], count: int
         ValueError: naming file, line, field and value.
     """
     if len(words) != count:
-        raise error_at(path, line, f"{field} must be {count} numbers, got {len(words)}: {' '.join(words[:8])!r}")
+        raise error_at(
+            path, line, f"{field} must be {count} numbers, got {len(words)}: {' '.join(words[:8])!r}"
+        )
     try:
         values = np.array([float(word) for word in words])
     except ValueError as error:

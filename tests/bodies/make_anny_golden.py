@@ -2,6 +2,7 @@
 
 Run where anny is installed: python tests/bodies/make_anny_golden.py
 """
+
 from __future__ import annotations
 
 from pathlib import Path

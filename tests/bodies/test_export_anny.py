@@ -1,4 +1,5 @@
 """The parts of the body export that need no anny: the shape basis, the keypoint weights, the command line."""
+
 from __future__ import annotations
 
 import sys
@@ -6,12 +7,18 @@ import sys
 import numpy as np
 import pytest
 
-from meshpose_plugins.bodies.anny_export import SHAPE_ANCHORS, _refit, _shape_basis, _sparse_regressor, export_anny
+from meshpose_plugins.bodies.anny_export import (
+    SHAPE_ANCHORS,
+    _refit,
+    _shape_basis,
+    _sparse_regressor,
+    export_anny,
+)
 from meshpose_plugins.cli.export_anny import DEFAULT_PATH, main
 
 
 def rest_states(rank, rng):
-    """Bodies of 40 vertices and 3 joints whose shapes at the combinations of anchors span `rank` dimensions."""
+    """Bodies of 40 vertices and 3 joints whose shapes at the anchors span `rank` dimensions."""
     corners = int(np.prod([len(values) for values in SHAPE_ANCHORS.values()]))
     coefficients = rng.normal(size=(corners, rank))
 
@@ -53,7 +60,9 @@ def test_refit_hits_the_target_with_weights_that_sum_to_one():
     start = truth + 0.02 * rng.random(30)
     weights = _refit(start / start.sum(), vertices, np.einsum("n,bnd->bd", truth, vertices), ridge=1e-6)
     assert weights.sum() == pytest.approx(1)
-    np.testing.assert_allclose(np.einsum("n,bnd->bd", weights, vertices), np.einsum("n,bnd->bd", truth, vertices), atol=5e-3)
+    np.testing.assert_allclose(
+        np.einsum("n,bnd->bd", weights, vertices), np.einsum("n,bnd->bd", truth, vertices), atol=5e-3
+    )
 
 
 def test_sparse_regressor_counts_per_keypoint():

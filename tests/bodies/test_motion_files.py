@@ -1,4 +1,5 @@
 """BVH, ASF and AMC files: small ones written here, right and wrong."""
+
 from __future__ import annotations
 
 import logging
@@ -27,22 +28,37 @@ def bvh_joint(name, offset, children="", channels="CHANNELS 3 Zrotation Xrotatio
 
 
 def bvh_text(up="y", frames=("0 " * 6 + "0 " * 24,), count=None):
-    """A rig with the joints that a MakeHuman file must have, a metatarsal that our body lacks, and `up` as up axis."""
+    """A rig with the joints that a MakeHuman file must have, and a metatarsal that our body lacks."""
     head = "0 5 0" if up == "y" else "0 0 5"
     foot = bvh_joint("foot.L", "0 -1 0", bvh_joint("metatarsal1.L", "0 0 1", bvh_joint("toe1-1.L", "0 0 1")))
     joints = [
-        bvh_joint("head", head), bvh_joint("upperarm01.L", "1 4 0"), bvh_joint("upperarm01.R", "-1 4 0"),
-        bvh_joint("upperleg01.L", "1 -1 0", foot), bvh_joint("upperleg01.R", "-1 -1 0"),
+        bvh_joint("head", head),
+        bvh_joint("upperarm01.L", "1 4 0"),
+        bvh_joint("upperarm01.R", "-1 4 0"),
+        bvh_joint("upperleg01.L", "1 -1 0", foot),
+        bvh_joint("upperleg01.R", "-1 -1 0"),
     ]
     root = bvh_joint(
-        "root", "0 0 0", "".join(joints),
-        "CHANNELS 6 Xposition Yposition Zposition Xrotation Yrotation Zrotation", "ROOT",
+        "root",
+        "0 0 0",
+        "".join(joints),
+        "CHANNELS 6 Xposition Yposition Zposition Xrotation Yrotation Zrotation",
+        "ROOT",
     )
     rows = "\n".join(frames)
     return f"HIERARCHY\n{root}MOTION\nFrames: {count or len(frames)}\nFrame Time: 0.04\n{rows}\n"
 
 
-JOINTS = ["head", "upperarm01.L", "upperarm01.R", "upperleg01.L", "foot.L", "metatarsal1.L", "toe1-1.L", "upperleg01.R"]
+JOINTS = [
+    "head",
+    "upperarm01.L",
+    "upperarm01.R",
+    "upperleg01.L",
+    "foot.L",
+    "metatarsal1.L",
+    "toe1-1.L",
+    "upperleg01.R",
+]
 
 
 def frame(root=(0, 0, 0), **angles):
@@ -63,16 +79,24 @@ def test_bvh_structure(tmp_path):
     assert motion.joint_names == tuple(["root"] + JOINTS)
     assert motion.parents.tolist() == [-1, 0, 0, 0, 0, 4, 5, 6, 0]
     assert motion.frames.shape == (2, 30) and motion.frame_time == 0.04
-    assert motion.channels[0][0] == "Xposition" and motion.channels[1] == ("Zrotation", "Xrotation", "Yrotation")
+    assert motion.channels[0][0] == "Xposition" and motion.channels[1] == (
+        "Zrotation",
+        "Xrotation",
+        "Yrotation",
+    )
     np.testing.assert_array_equal(motion.rest_positions()[7], [1, -2, 2])
 
 
 def test_bvh_rotations_multiply_in_the_order_of_the_channels(tmp_path):
-    motion = read_bvh(write(tmp_path / "a.bvh", bvh_text(frames=(frame(root=(10, 20, 30), head=(40, 50, 60)),))))
+    motion = read_bvh(
+        write(tmp_path / "a.bvh", bvh_text(frames=(frame(root=(10, 20, 30), head=(40, 50, 60)),)))
+    )
     world = motion.world_rotations()[0]
     root = Rotation.from_euler("XYZ", [10, 20, 30], degrees=True).as_matrix()
     np.testing.assert_allclose(world[0], root, atol=1e-12)
-    np.testing.assert_allclose(world[1], root @ Rotation.from_euler("ZXY", [40, 50, 60], degrees=True).as_matrix(), atol=1e-12)
+    np.testing.assert_allclose(
+        world[1], root @ Rotation.from_euler("ZXY", [40, 50, 60], degrees=True).as_matrix(), atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("up", ["y", "z"])
@@ -90,7 +114,9 @@ def test_bvh_axes_are_told_apart_by_the_head(tmp_path, body, up):
 
 
 def test_bvh_joints_that_the_body_lacks_hand_their_rotation_on(tmp_path, body):
-    motion = read_bvh(write(tmp_path / "a.bvh", bvh_text(frames=(frame(metatarsal1_L=(0, 20, 0), toe1__1_L=(0, 15, 0)),))))
+    motion = read_bvh(
+        write(tmp_path / "a.bvh", bvh_text(frames=(frame(metatarsal1_L=(0, 20, 0), toe1__1_L=(0, 15, 0)),)))
+    )
     rotations = bvh_poses(motion, body)[0]
     np.testing.assert_allclose(rotations[body.joint_index("foot.L")], np.eye(3), atol=1e-6)
     expected = Rotation.from_euler("x", 35, degrees=True).as_matrix()
@@ -102,7 +128,9 @@ def test_bvh_root_loses_its_turn_about_the_vertical(tmp_path, body):
     frames = (frame(root=(0, 70, 0)), frame(root=(25, 0, 0)))
     rotations = bvh_poses(read_bvh(write(tmp_path / "a.bvh", bvh_text(frames=frames))), body)
     np.testing.assert_allclose(rotations[0, 0], np.eye(3), atol=1e-6)
-    np.testing.assert_allclose(rotations[1, 0], Rotation.from_euler("x", 25, degrees=True).as_matrix(), atol=1e-6)
+    np.testing.assert_allclose(
+        rotations[1, 0], Rotation.from_euler("x", 25, degrees=True).as_matrix(), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(
@@ -111,9 +139,18 @@ def test_bvh_root_loses_its_turn_about_the_vertical(tmp_path, body):
         (lambda t: t.replace("HIERARCHY", "HIER"), r"a.bvh:1: expected 'HIERARCHY', got 'HIER'"),
         (lambda t: t.replace("OFFSET 0 5 0", "OFFSET 0 five 0"), r"a.bvh:8: OFFSET: .*'five'"),
         (lambda t: t.replace("CHANNELS 6", "CHANNELS 5"), r"a.bvh:5: CHANNELS says '5' and names 6"),
-        (lambda t: t.replace("Xrotation Yrotation\n", "Xrotation Wrotation\n", 1), r"a.bvh:9: unknown channel 'Wrotation'"),
-        (lambda t: t.replace("Frames: 1", "Frames: 3"), r"a.bvh:\d+: the file announces 3 frames and holds 1"),
-        (lambda t: t.replace("0.1 0.2", "0.1 nan"), r"a.bvh:\d+: channel values holds a value that is not finite"),
+        (
+            lambda t: t.replace("Xrotation Yrotation\n", "Xrotation Wrotation\n", 1),
+            r"a.bvh:9: unknown channel 'Wrotation'",
+        ),
+        (
+            lambda t: t.replace("Frames: 1", "Frames: 3"),
+            r"a.bvh:\d+: the file announces 3 frames and holds 1",
+        ),
+        (
+            lambda t: t.replace("0.1 0.2", "0.1 nan"),
+            r"a.bvh:\d+: channel values holds a value that is not finite",
+        ),
         (lambda t: t.replace("0.1 0.2", "0.1"), r"a.bvh:\d+: channel values must be 30 numbers, got 29"),
         (lambda t: t[:200], r"a.bvh:\d+: "),
         (lambda t: "", r"a.bvh: the file is empty"),
@@ -134,28 +171,48 @@ def test_other_rigs_are_refused(tmp_path, body):
 
 def asf_bone(name, direction, axis=(0, 0, 0), dof="rx ry rz"):
     dof = f"dof {dof}\n" if dof else ""
-    return (f"begin\nid 1\nname {name}\ndirection {' '.join(map(str, direction))}\nlength 2\n"
-            f"axis {' '.join(map(str, axis))} XYZ\n{dof}end\n")
+    return (
+        f"begin\nid 1\nname {name}\ndirection {' '.join(map(str, direction))}\nlength 2\n"
+        f"axis {' '.join(map(str, axis))} XYZ\n{dof}end\n"
+    )
 
 
 def asf_text(angle="deg"):
-    bones = [asf_bone(name, (0, 1, 0)) for name in
-             ("lowerback", "upperback", "thorax", "lowerneck", "upperneck", "head")]
-    hierarchy = ["root lowerback lfemur rfemur", "lowerback upperback", "upperback thorax",
-                 "thorax lowerneck lclavicle rclavicle", "lowerneck upperneck", "upperneck head"]
+    bones = [
+        asf_bone(name, (0, 1, 0))
+        for name in ("lowerback", "upperback", "thorax", "lowerneck", "upperneck", "head")
+    ]
+    hierarchy = [
+        "root lowerback lfemur rfemur",
+        "lowerback upperback",
+        "upperback thorax",
+        "thorax lowerneck lclavicle rclavicle",
+        "lowerneck upperneck",
+        "upperneck head",
+    ]
     for s, sign in (("l", 1), ("r", -1)):
         bones += [
             asf_bone(f"{s}femur", (0.34 * sign, -0.94, 0), (0, 0, 20 * sign)),
             asf_bone(f"{s}tibia", (0.34 * sign, -0.94, 0), (0, 0, 20 * sign), "rx"),
             asf_bone(f"{s}foot", (0, -0.2, 1), (-90, 0, 20 * sign), "rx rz"),
-            asf_bone(f"{s}clavicle", (sign, 0.1, 0), dof=""), asf_bone(f"{s}humerus", (sign, 0, 0)),
-            asf_bone(f"{s}radius", (sign, 0, 0), dof="rx"), asf_bone(f"{s}hand", (sign, 0, 0), dof="rx rz"),
+            asf_bone(f"{s}clavicle", (sign, 0.1, 0), dof=""),
+            asf_bone(f"{s}humerus", (sign, 0, 0)),
+            asf_bone(f"{s}radius", (sign, 0, 0), dof="rx"),
+            asf_bone(f"{s}hand", (sign, 0, 0), dof="rx rz"),
         ]
-        hierarchy += [f"{s}femur {s}tibia", f"{s}tibia {s}foot", f"{s}clavicle {s}humerus", f"{s}humerus {s}radius",
-                      f"{s}radius {s}hand"]
+        hierarchy += [
+            f"{s}femur {s}tibia",
+            f"{s}tibia {s}foot",
+            f"{s}clavicle {s}humerus",
+            f"{s}humerus {s}radius",
+            f"{s}radius {s}hand",
+        ]
     rows = "\n".join(hierarchy)
-    return (f"# a comment\n:version 1.10\n:units\nmass 1.0\nangle {angle}\n:root\norder TX TY TZ RX RY RZ\naxis XYZ\n"
-            f"position 0 0 0\norientation 0 0 0\n:bonedata\n{''.join(bones)}:hierarchy\nbegin\n{rows}\nend\n")
+    return (
+        f"# a comment\n:version 1.10\n:units\nmass 1.0\nangle {angle}\n"
+        ":root\norder TX TY TZ RX RY RZ\naxis XYZ\n"
+        f"position 0 0 0\norientation 0 0 0\n:bonedata\n{''.join(bones)}:hierarchy\nbegin\n{rows}\nend\n"
+    )
 
 
 def amc_text(*frames):
@@ -192,8 +249,14 @@ def test_amc_rotations_follow_the_acclaim_definition(tmp_path, skeleton):
 
 
 def test_radians_equal_degrees(tmp_path, skeleton):
-    other = read_asf(write(tmp_path / "08.asf", asf_text("rad").replace("20 XYZ", f"{np.radians(20)} XYZ").replace(
-        "-90 0", f"{np.radians(-90)} 0")))
+    other = read_asf(
+        write(
+            tmp_path / "08.asf",
+            asf_text("rad")
+            .replace("20 XYZ", f"{np.radians(20)} XYZ")
+            .replace("-90 0", f"{np.radians(-90)} 0"),
+        )
+    )
     one, two = {"lfemur": (-40, 5, 6)}, {"lfemur": tuple(np.radians([-40, 5, 6]))}
     first = amc_world_rotations(skeleton, read_amc(write(tmp_path / "a.amc", amc_text(one)), skeleton))
     second = amc_world_rotations(other, read_amc(write(tmp_path / "b.amc", amc_text(two)), other))
@@ -206,8 +269,12 @@ def test_limbs_take_the_directions_of_the_bones(tmp_path, body, skeleton):
     rotations = amc_poses(skeleton, motion, body)
     joints = body.pose(MIDDLE, rotations[0]).joints
     world = amc_world_rotations(skeleton, motion)
-    for start, end, bone in (("upperleg01.L", "lowerleg01.L", "lfemur"), ("lowerleg01.L", "foot.L", "ltibia"),
-                             ("upperarm01.R", "lowerarm01.R", "rhumerus"), ("lowerarm01.R", "wrist.R", "rradius")):
+    for start, end, bone in (
+        ("upperleg01.L", "lowerleg01.L", "lfemur"),
+        ("lowerleg01.L", "foot.L", "ltibia"),
+        ("upperarm01.R", "lowerarm01.R", "rhumerus"),
+        ("lowerarm01.R", "wrist.R", "rradius"),
+    ):
         limb = joints[body.joint_index(end)] - joints[body.joint_index(start)]
         expected = Z_UP_FROM_Y_UP @ world[bone][0] @ skeleton.bones[bone].direction
         cosine = limb @ expected / np.linalg.norm(limb) / np.linalg.norm(expected)
@@ -225,7 +292,10 @@ def test_amc_root_loses_its_turn_about_the_vertical(tmp_path, body, skeleton):
     "change, message",
     [
         (lambda t: t.replace(":hierarchy", ":tree"), "07.asf: no section ':hierarchy'"),
-        (lambda t: t.replace("direction 0 1 0", "direction 0 1", 1), r"07.asf:\d+: direction of bone 'lowerback' must be 3"),
+        (
+            lambda t: t.replace("direction 0 1 0", "direction 0 1", 1),
+            r"07.asf:\d+: direction of bone 'lowerback' must be 3",
+        ),
         (lambda t: t.replace("0 0 20 XYZ", "0 0 20 XYY", 1), r"07.asf:\d+: axis order .*'XYY'"),
         (lambda t: t.replace("root lowerback", "root tail"), r"07.asf:\d+: unknown bone 'tail'"),
     ],
@@ -284,5 +354,7 @@ def test_load_poses_says_why_there_are_none(tmp_path, body):
     with pytest.raises(ValueError, match="frame_step must be at least 1, got 0"):
         load_poses(tmp_path, body, frame_step=0)
     write(tmp_path / "01_01.amc", amc_text({}))
-    with pytest.raises(ValueError, match="none of 1 motion files.*\n.*01_01.amc: no skeleton; put 01.asf beside it"):
+    with pytest.raises(
+        ValueError, match="none of 1 motion files.*\n.*01_01.amc: no skeleton; put 01.asf beside it"
+    ):
         load_poses(tmp_path, body)

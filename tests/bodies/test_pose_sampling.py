@@ -1,4 +1,5 @@
 """Sampled poses: deterministic, within limits, symmetric, limbs bending the way limbs bend."""
+
 from __future__ import annotations
 
 import time
@@ -94,7 +95,9 @@ def test_mirrored_angles_give_mirrored_bodies(body, angles):
     one, two = (body.pose(MIDDLE, angles.rotations(array)).joints for array in (values, mirrored))
     for index, name in enumerate(body.joint_names):
         swapped = name[:-1] + {"L": "R", "R": "L"}[name[-1]] if name[-2:] in (".L", ".R") else name
-        np.testing.assert_allclose(one[:, index], two[:, body.joint_index(swapped)] * (-1, 1, 1), atol=6e-3, err_msg=name)
+        np.testing.assert_allclose(
+            one[:, index], two[:, body.joint_index(swapped)] * (-1, 1, 1), atol=6e-3, err_msg=name
+        )
 
 
 def test_zero_angles_stand_with_hanging_arms(body, angles):
@@ -108,7 +111,9 @@ def test_zero_angles_stand_with_hanging_arms(body, angles):
 @pytest.mark.parametrize("side, sign", [("L", 1), ("R", -1)])
 def test_joints_bend_the_way_people_do(body, angles, side, sign):
     def moved(joint, **degrees):
-        return joints_of(body, angles, **degrees)[f"{joint}.{side}"] - joints_of(body, angles)[f"{joint}.{side}"]
+        return (
+            joints_of(body, angles, **degrees)[f"{joint}.{side}"] - joints_of(body, angles)[f"{joint}.{side}"]
+        )
 
     assert moved("foot", **{f"hip_flexion_{side}": 60})[1] < -0.3  # forward
     assert moved("foot", **{f"knee_flexion_{side}": 60})[1] > 0.2  # back

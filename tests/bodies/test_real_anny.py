@@ -1,4 +1,5 @@
-"""The exported body against the anny package itself (about a minute the first time, seconds when anny has its cache)."""
+"""The exported body against the anny package itself (a minute the first time, then seconds)."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -30,7 +31,9 @@ def test_agrees_within_a_millimetre(anny_model, kind):
     poses = torch.eye(4, dtype=torch.float64).repeat(6, 104, 1, 1)
     poses[:, :, :3, :3] = torch.from_numpy(rotations)
     with torch.no_grad():
-        truth = anny_model(pose_parameters=poses, phenotype_kwargs=torch.from_numpy(shapes))["vertices"].numpy()
+        truth = anny_model(pose_parameters=poses, phenotype_kwargs=torch.from_numpy(shapes))[
+            "vertices"
+        ].numpy()
     error = np.linalg.norm(body.pose(shapes, rotations).vertices - truth, axis=-1)
     assert error.mean() < 0.5e-3
     assert error.mean(axis=1).max() < 1e-3

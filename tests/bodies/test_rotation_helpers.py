@@ -1,4 +1,5 @@
 """Rotation helpers against SciPy."""
+
 from __future__ import annotations
 
 import numpy as np

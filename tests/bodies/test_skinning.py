@@ -1,4 +1,5 @@
 """Forward kinematics and skinning on bodies small enough to work out by hand."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -48,7 +49,9 @@ def test_both_kinematics_agree_on_a_random_tree():
     rng = np.random.default_rng(0)
     parents = np.array([-1] + [rng.integers(0, joint) for joint in range(1, 30)])
     heads = rng.normal(size=(4, 30, 3))
-    alignments, rotations = (Rotation.random(120, random_state=k).as_matrix().reshape(4, 30, 3, 3) for k in (1, 2))
+    alignments, rotations = (
+        Rotation.random(120, random_state=k).as_matrix().reshape(4, 30, 3, 3) for k in (1, 2)
+    )
     for one, two in zip(*(kinematics(parents, heads, alignments, rotations) for kinematics in KINEMATICS)):
         np.testing.assert_allclose(one, two, atol=1e-10)
 
@@ -57,7 +60,9 @@ def test_both_blends_agree_and_identity_leaves_vertices_alone():
     rng = np.random.default_rng(1)
     vertices = rng.normal(size=(2, 5, 3)).astype(np.float32)
     skin = SkinWeights(
-        np.array([0, 1, 3, 4, 6, 7]), np.array([0, 0, 1, 2, 1, 2, 1]), np.array([1, 0.25, 0.75, 1, 0.5, 0.5, 1], np.float32)
+        np.array([0, 1, 3, 4, 6, 7]),
+        np.array([0, 0, 1, 2, 1, 2, 1]),
+        np.array([1, 0.25, 0.75, 1, 0.5, 0.5, 1], np.float32),
     )
     transforms = rng.normal(size=(2, 3, 3, 4)).astype(np.float32)
     reference = blend_vertices(vertices, skin.dense(3), transforms)
