@@ -65,9 +65,10 @@ class RegressionBranch(nn.Module):
         num_bins: bins of every net (64 in the reference).
         pool_size: (h, w) that the map is average pooled to before it is flattened; (1, 1) in the reference.
         reduce_channels: if given, 1x1 conv, batch norm and ReLU to so many channels, before the pooling.
-        lift_channels: if given, the positions that the VertexPose branch found join the pooled feature, through a linear
-            layer to so many channels: a foreshortened limb tells its depth. Gradients stop before them. None in the
-            reference (our choice for small backbones, whose pooled feature alone knows little about depth).
+        lift_channels: if given, the positions that the VertexPose branch found join the pooled feature, by
+            linear layer, batch norm and ReLU to so many channels: a foreshortened limb tells its depth.
+            Gradients stop before the positions. None in the reference (our choice for small backbones, whose
+            pooled feature alone knows little about depth).
         x_range: (first, last) of x in crop px; default (-W, 2W).
         y_range: of y; default (-H, 2H).
         z_range: of z, relative to the root joint; default (-2W, 2W).
@@ -89,6 +90,7 @@ class RegressionBranch(nn.Module):
         self.pool = nn.AdaptiveAvgPool2d(tuple(pool_size))
         in_features = (reduce_channels or in_channels) * pool_size[0] * pool_size[1] + (lift_channels or 0)
         self.lift = _lifting(num_vertices, lift_channels)
+        self.register_buffer("crop_size", torch.tensor([float(width), float(height)]), persistent=False)
         self.nets = nn.ModuleDict({name: BinnedRegressor(in_features, num_vertices, hidden_channels, num_bins)
                                    for name in ("x", "y", "z", "visibility")})
         ranges = {"x": x_range or (-width, 2 * width), "y": y_range or (-height, 2 * height),
@@ -117,13 +119,17 @@ class RegressionBranch(nn.Module):
                              "more): use a larger batch_size, and drop_last=True in the train_dataloader")
         vector = self.pool(self.reduce(feature)).flatten(1)
         if self.lift is not None:
-            if xy_vertexpose is None:
-                raise ValueError("RegressionBranch(lift_channels=...) needs xy_vertexpose, got None")
-            size = xy_vertexpose.new_tensor(self.input_size)
-            vector = torch.cat([vector, self.lift((xy_vertexpose.detach() / size - 0.5).flatten(1))], dim=1)
+            vector = torch.cat([vector, self._lifted(xy_vertexpose)], dim=1)
         xyz = [soft_argmax_1d(self.nets[name](vector), getattr(self, f"{name}_grid"))
                for name in ("x", "y", "z")]
         return torch.stack(xyz, -1), self.nets["visibility"].mean_logit(vector)
+
+    def _lifted(self, xy_vertexpose: Optional[Tensor]) -> Tensor:
+        """Features of the positions in the crop, (B, lift_channels)."""
+        if xy_vertexpose is None:
+            raise ValueError("RegressionBranch(lift_channels=...) needs xy_vertexpose, got None")
+        relative = xy_vertexpose.detach() / self.crop_size - 0.5
+        return self.lift(relative.flatten(1).to(self.lift[0].weight.dtype))
 
 
 def _reduction(in_channels: int, reduce_channels: Optional[int]) -> nn.Module:
@@ -136,5 +142,5 @@ def _reduction(in_channels: int, reduce_channels: Optional[int]) -> nn.Module:
 def _lifting(num_vertices: int, lift_channels: Optional[int]) -> Optional[nn.Module]:
     if lift_channels is None:
         return None
-    return nn.Sequential(nn.Linear(2 * num_vertices, lift_channels, bias=False), nn.BatchNorm1d(lift_channels),
-                         nn.ReLU(inplace=True))
+    return nn.Sequential(nn.Linear(2 * num_vertices, lift_channels, bias=False),
+                         nn.BatchNorm1d(lift_channels), nn.ReLU(inplace=True))
