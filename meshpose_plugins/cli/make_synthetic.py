@@ -8,6 +8,15 @@ import sys
 
 from meshpose_plugins.data.synthetic import SyntheticSettings, make_synthetic
 
+#: Settings that are shares, with what they are shares of.
+SHARES = {
+    'truncation': 'share of images that cut the body',
+    'occluders': 'share of images with objects in front',
+    'second_person': 'share of images with another person',
+    'pose_files': 'share of poses from --poses where given',
+    'loose_clothes': 'share of people whose clothes and hair stand off the body',
+}
+
 
 def _size(text: str) -> tuple[int, int]:
     match = re.fullmatch(r'(\d+)[xX](\d+)', text)
@@ -19,24 +28,36 @@ def _size(text: str) -> tuple[int, int]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='make_synthetic', description=__doc__)
     add = parser.add_argument
-    add('out', help='folder: new, empty, or of an interrupted run with the same settings (which is then finished)')
+    add(
+        'out',
+        help='folder: new, empty, or of an interrupted run with the same settings (which is then finished)',
+    )
     add('--count', type=int, required=True, help='number of samples')
     add('--seed', type=int, default=0, help='seed of the set (default 0)')
     add('--split', choices=('train', 'val'), default='train',
         help='val draws from its own random streams and from the tenth of the files that train leaves out')
-    add('--poses', help='folder of motion files: BVH (MakeHuman rig) or ASF/AMC; default: sampled by joint limits')
-    add('--backgrounds', default='auto',
-        help="folder of photographs, 'procedural', or 'auto': procedural and, for train, scikit-image's where installed")
+    add(
+        '--poses',
+        help='folder of motion files: BVH (MakeHuman rig) or ASF/AMC; default: sampled by joint limits',
+    )
+    add(
+        '--backgrounds',
+        default='auto',
+        help="folder of photographs, 'procedural', or 'auto': procedural ones and, for train, those of "
+        'scikit-image where it is installed',
+    )
     add('--workers', type=int, default=1, help='processes (default 1)')
     add('--size', type=_size, default=(192, 256), metavar='WxH', help='image size (default 192x256)')
     defaults = SyntheticSettings()
-    for name, text in (('truncation', 'share of images that cut the body'),
-                       ('occluders', 'share with objects in front'),
-                       ('second-person', 'share with another person'),
-                       ('pose-files', 'share of poses from --poses where given'),
-                       ('loose-clothes', 'share of people whose clothes and hair stand off the body')):
-        value = getattr(defaults, name.replace('-', '_'))
-        add(f'--{name}', type=float, default=value, metavar='P', help=f'{text} (default {value})')
+    for name, text in SHARES.items():
+        value = getattr(defaults, name)
+        add(
+            f"--{name.replace('_', '-')}",
+            type=float,
+            default=value,
+            metavar='P',
+            help=f'{text} (default {value})',
+        )
     add('--template', default=defaults.template, help='template whose vertices are labelled (default anny)')
     add('--quiet', action='store_true', help='no progress bar')
     return parser
@@ -48,10 +69,16 @@ def main(argv: list[str] | None = None) -> int:
     try:
         settings = SyntheticSettings(
             seed=arguments.seed, split=arguments.split, width=arguments.size[0], height=arguments.size[1],
-            truncation=arguments.truncation, occluders=arguments.occluders, second_person=arguments.second_person,
-            pose_files=arguments.pose_files, loose_clothes=arguments.loose_clothes, template=arguments.template)
-        report = make_synthetic(arguments.out, arguments.count, settings, arguments.poses, arguments.backgrounds,
-                                arguments.workers, not arguments.quiet)
+            template=arguments.template, **{name: getattr(arguments, name) for name in SHARES})
+        report = make_synthetic(
+            arguments.out,
+            arguments.count,
+            settings,
+            arguments.poses,
+            arguments.backgrounds,
+            arguments.workers,
+            not arguments.quiet,
+        )
     except (ValueError, FileNotFoundError) as error:
         print(f'make_synthetic: {error}', file=sys.stderr)
         return 2

@@ -1,17 +1,19 @@
 """Reading of DensePose-COCO style JSON: one plain record per annotated person.
 
-Format: the published DensePose-COCO annotations (R. A. Guler, N. Neverova, I. Kokkinos, CVPR 2018): beside COCO's
-fields each annotation may hold ``dp_x, dp_y`` (points relative to the box on a 0..255 grid), ``dp_I, dp_U, dp_V`` (chart
-1..24 and chart coordinates) and ``dp_masks`` (14 run-length masks of 256 x 256, relative to the box).
+Format: the published DensePose-COCO annotations (R. A. Guler, N. Neverova, I. Kokkinos, CVPR 2018): beside
+COCO's fields each annotation may hold ``dp_x, dp_y`` (points relative to the box on a 0..255 grid), ``dp_I,
+dp_U, dp_V`` (chart 1..24 and chart coordinates) and ``dp_masks`` (14 run-length masks of 256 x 256, relative
+to the box).
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -136,7 +138,8 @@ def parse_points(annotation: dict, where: str = 'annotation',
     Args:
         annotation: a COCO annotation with ``bbox`` and the five point fields.
         where: what error messages call it (file and annotation id).
-        dropped: counts, by reason, of points left out; points with values that are not finite or out of range are.
+        dropped: counts, by reason, of points left out; points with values that are not finite or out of range
+            are.
 
     Returns:
         The usable points, or None if the annotation has no DensePose fields.
@@ -164,7 +167,10 @@ def parse_points(annotation: dict, where: str = 'annotation',
         checks += [(name, (values[name] >= 0) & (values[name] <= BOX_GRID), 'is outside 0..255')
                    for name in ('dp_x', 'dp_y')]
         checks += [('dp_I', (i >= 1) & (i <= 24) & (i == np.floor(i)), 'is no part 1..24')]
-        checks += [(name, (values[name] >= 0) & (values[name] <= 1), 'is outside [0, 1]') for name in ('dp_U', 'dp_V')]
+        checks += [
+            (name, (values[name] >= 0) & (values[name] <= 1), 'is outside [0, 1]')
+            for name in ('dp_U', 'dp_V')
+        ]
     for name, good, reason in checks:
         bad = int((keep & ~good).sum())
         if bad:
@@ -219,8 +225,10 @@ def read_json(path: str | Path) -> dict:
         content = json.loads(text)
     except json.JSONDecodeError as error:
         cut = ' (the file seems to be cut off)' if error.pos >= len(text.rstrip()) - 1 else ''
-        raise ValueError(f'{path}: no valid JSON at line {error.lineno}, column {error.colno}, character {error.pos} '
-                         f'of {len(text)}{cut}: {error.msg}') from None
+        raise ValueError(
+            f'{path}: no valid JSON at line {error.lineno}, column {error.colno}, character {error.pos} '
+            f'of {len(text)}{cut}: {error.msg}'
+        ) from None
     for name in ('images', 'annotations'):
         if not isinstance(content, dict) or not isinstance(content.get(name), list):
             raise ValueError(f"{path}: a COCO-style file needs a list '{name}'")
@@ -234,8 +242,8 @@ class DensePoseCoco:
         json_path: the annotation file.
         template: the template on which the points are located.
         meshes: path of an .npz of meshes (see :mod:`meshpose_plugins.data.meshes`), or None.
-        surface: the surface of the file's charts, for files that do not name one in ``info.densepose_surface``; the
-            public data sets' is 'smpl'.
+        surface: the surface of the file's charts, for files that do not name one in
+            ``info.densepose_surface``; the public data sets' is 'smpl'.
 
     Attributes:
         records: the people, in file order.
@@ -280,9 +288,11 @@ class DensePoseCoco:
         found = named or surface or UNNAMED_SURFACE
         if found != self.template.body:
             origin = 'info.densepose_surface is' if named else 'info.densepose_surface is missing, taken as'
-            raise ValueError(f"{self.path}: {origin} '{found}', but template '{self.template.name}' lies on the surface "
-                             f"'{self.template.body}'; use a template of '{found}', or annotations of "
-                             f"'{self.template.body}'")
+            raise ValueError(
+                f"{self.path}: {origin} '{found}', but template '{self.template.name}' lies on the surface "
+                f"'{self.template.body}'; use a template of '{found}', or annotations of "
+                f"'{self.template.body}'"
+            )
 
     def _read(self, content: dict) -> list[PersonRecord]:
         images = {}
@@ -310,21 +320,34 @@ class DensePoseCoco:
         where = f"{self.path}: annotation {annotation['id']}"
         image = images.get(annotation.get('image_id'))
         if image is None:
-            raise ValueError(f"{where}: image_id {annotation.get('image_id')!r} is not among the file's images")
+            raise ValueError(
+                f"{where}: image_id {annotation.get('image_id')!r} is not among the file's images"
+            )
         bbox = parse_bbox(annotation, where)
         if (bbox[2:] <= 0).any():
             self.dropped['person: bbox has no area'] += 1
             return None, None
         keypoints = None
         if annotation.get('keypoints') is not None:
-            keypoints = _numbers(annotation, 'keypoints', where, NUM_KEYPOINTS * 3).reshape(-1, 3).astype(np.float32)
+            keypoints = (
+                _numbers(annotation, 'keypoints', where, NUM_KEYPOINTS * 3).reshape(-1, 3).astype(np.float32)
+            )
             if not np.isfinite(keypoints).all():
-                raise ValueError(f'{where}: keypoints must be finite, got {keypoints[~np.isfinite(keypoints)][0]}')
+                raise ValueError(
+                    f'{where}: keypoints must be finite, got {keypoints[~np.isfinite(keypoints)][0]}'
+                )
         record = PersonRecord(
-            annotation['id'], annotation['image_id'], image['file_name'],
-            (int(image.get('width') or 0), int(image.get('height') or 0)), bbox.astype(np.float32),
-            float(annotation.get('area') or bbox[2] * bbox[3]), bool(annotation.get('iscrowd')),
-            keypoints=keypoints, segmentation=annotation.get('segmentation'), dp_masks=annotation.get('dp_masks'),
+            annotation['id'],
+            annotation['image_id'],
+            image['file_name'],
+            (int(image.get('width') or 0), int(image.get('height') or 0)),
+            bbox.astype(np.float32),
+            float(annotation.get('area') or bbox[2] * bbox[3]),
+            bool(annotation.get('iscrowd')),
+            keypoints=keypoints,
+            segmentation=annotation.get('segmentation'),
+            dp_masks=annotation.get('dp_masks'),
             meshes=self.meshes,
-            mesh_index=-1 if self.meshes is None else self.meshes.index.get(annotation['id'], -1))
+            mesh_index=-1 if self.meshes is None else self.meshes.index.get(annotation['id'], -1),
+        )
         return record, parse_points(annotation, where, self.dropped)

@@ -48,8 +48,8 @@ def person_mask_from_parts(dp_masks: list, bbox: np.ndarray, height: int, width:
                            where: str = 'annotation') -> np.ndarray:
     """Return the (height, width) uint8 mask of a person from the box-relative part masks.
 
-    As in the public DensePose evaluation: the union is resized to the box by linear interpolation, cut at 0.5 and
-    pasted at the truncated origin of the box.
+    As in the public DensePose evaluation: the union is resized to the box by linear interpolation, cut at 0.5
+    and pasted at the truncated origin of the box.
 
     Args:
         dp_masks: as in :func:`decode_part_masks`.
@@ -79,11 +79,15 @@ def segmentation_mask(segmentation: Any, height: int, width: int, where: str = '
             raise ValueError(f'{where}: segmentation is {mask.shape}, the image {(height, width)}')
         return mask
     if not isinstance(segmentation, (list, tuple)):
-        raise ValueError(f'{where}: segmentation must be polygons or a run-length mask, got {str(segmentation)[:80]}')
+        raise ValueError(
+            f'{where}: segmentation must be polygons or a run-length mask, got {str(segmentation)[:80]}'
+        )
     mask = np.zeros((height, width), np.uint8)
     for polygon in segmentation:
         corners = np.asarray(polygon, np.float64)
         if corners.ndim != 1 or corners.size < 6 or corners.size % 2 or not np.isfinite(corners).all():
-            raise ValueError(f'{where}: a polygon needs an even number (6 or more) of values, got {str(polygon)[:80]}')
+            raise ValueError(
+                f'{where}: a polygon needs an even number (6 or more) of values, got {str(polygon)[:80]}'
+            )
         cv2.fillPoly(mask, [np.round(corners.reshape(-1, 2)).astype(np.int32)], 1)
     return mask

@@ -23,8 +23,8 @@ class MeshLabels:
     Args:
         template: name of the template whose V vertices these are.
         annotation_ids: (n,) int64, the annotation of each mesh.
-        vertices_image: (n, V, 3) float32; x, y in image px (also outside the image), z relative to the root joint in
-            image px at the root's depth.
+        vertices_image: (n, V, 3) float32; x, y in image px (also outside the image), z relative to the root
+            joint in image px at the root's depth.
         visibility: (n, V) uint8, 1 where the vertex is in the image and nothing hides it.
         vertices_camera: (n, V, 3) float32 metres relative to the root joint, x right, y down, z away.
     """
@@ -45,7 +45,7 @@ class MeshLabels:
 
 
 def _stored_array(path: Path, name: str) -> np.ndarray | None:
-    """Map an uncompressed array of an .npz from disk, so that many processes share its pages; None if it can't be."""
+    """Map an uncompressed array of an .npz from disk, shared by all processes; None if it can't be."""
     with zipfile.ZipFile(path) as archive:
         entry = archive.getinfo(f'{name}.npy')
         if entry.compress_type != zipfile.ZIP_STORED:
@@ -59,7 +59,12 @@ def _stored_array(path: Path, name: str) -> np.ndarray | None:
     with open(path, 'rb') as stream:
         stream.seek(entry.header_offset)
         local = stream.read(30)
-    start = entry.header_offset + 30 + int.from_bytes(local[26:28], 'little') + int.from_bytes(local[28:30], 'little')
+    start = (
+        entry.header_offset
+        + 30
+        + int.from_bytes(local[26:28], 'little')
+        + int.from_bytes(local[28:30], 'little')
+    )
     if fortran or dtype.hasobject or 0 in shape:
         return None
     return np.memmap(path, dtype=dtype, mode='r', offset=start + header, shape=shape)

@@ -16,8 +16,8 @@ class SurfacePoints:
     """What a dense-pose annotation becomes once it is read: pixels and the surface places that they show.
 
     Args:
-        xy: (P, 2) float32, x (right) and y (down) in pixels of one frame (image or crop); an integer coordinate is
-            a pixel's centre.
+        xy: (P, 2) float32, x (right) and y (down) in pixels of one frame (image or crop); an integer
+            coordinate is a pixel's centre.
         vertex_ids: (P, 3) int64, the template vertices of the low-poly triangle that holds each point.
         barycentrics: (P, 3) float32, the weights of those three vertices (non-negative, sum 1).
         valid: (P,) bool, False for padding or points that left the frame; all True when not given.
@@ -41,7 +41,9 @@ class SurfacePoints:
         self.valid = np.ones(count, bool) if self.valid is None else np.asarray(self.valid, dtype=bool)
         for name, shape in (('vertex_ids', (count, 3)), ('barycentrics', (count, 3)), ('valid', (count,))):
             if getattr(self, name).shape != shape:
-                raise ValueError(f'SurfacePoints.{name} must be {shape} to fit xy, got {getattr(self, name).shape}')
+                raise ValueError(
+                    f'SurfacePoints.{name} must be {shape} to fit xy, got {getattr(self, name).shape}'
+                )
 
     @classmethod
     def empty(cls) -> SurfacePoints:
@@ -57,7 +59,9 @@ class SurfacePoints:
             if not -len(self) <= index < len(self):
                 raise IndexError(f'point {index} of {len(self)}')
             index = [index]
-        return SurfacePoints(self.xy[index], self.vertex_ids[index], self.barycentrics[index], self.valid[index])
+        return SurfacePoints(
+            self.xy[index], self.vertex_ids[index], self.barycentrics[index], self.valid[index]
+        )
 
     def select(self, keep: np.ndarray) -> SurfacePoints:
         """Return the points that ``keep`` picks ((P,) bool, or (K,) indices), in order."""
@@ -79,7 +83,8 @@ class SurfacePoints:
         return SurfacePoints(xy, self.vertex_ids, self.barycentrics, self.valid)
 
     def mirror(self, width: float, template: MeshTemplate) -> SurfacePoints:
-        """Mirror the points with their image: ``x -> width - 1 - x``, and each place to its left-right partner.
+        """Mirror the points with their image: ``x -> width - 1 - x``, and each place to its left-right
+        partner.
 
         Args:
             width: width of the frame in pixels.

@@ -1,7 +1,8 @@
 """COCO's run-length masks: read every form, write the compressed one, with the same bytes as the COCO tools.
 
-Runs count pixels in column-major order, beginning with zeros. The compressed form writes each run (from the third on
-as the difference to the run two before) in groups of five bits, low group first, with a continuation bit, plus 48.
+Runs count pixels in column-major order, beginning with zeros. The compressed form writes each run (from the
+third on as the difference to the run two before) in groups of five bits, low group first, with a continuation
+bit, plus 48.
 Source: the published COCO annotation format.
 """
 
@@ -13,7 +14,7 @@ from numba import njit
 
 @njit(cache=True)
 def _label_runs(labels: np.ndarray, count: int, runs: np.ndarray, sizes: np.ndarray) -> None:
-    """Fill ``runs[l - 1, :sizes[l - 1]]`` for each label l in one column-major pass over ``labels`` (H, W)."""
+    """Fill ``runs[l - 1, :sizes[l - 1]]`` for each label l of ``labels`` (H, W), column by column."""
     height, width = labels.shape
     last = np.zeros(count, np.int64)
     previous = np.int64(0)
@@ -54,7 +55,7 @@ def _compress(runs: np.ndarray, out: np.ndarray) -> int:
 
 @njit(cache=True)
 def _decompress(data: np.ndarray, runs: np.ndarray) -> int:
-    """Read the runs of compressed ``data`` (bytes) to ``runs``; return their number, -1 if the data is broken."""
+    """Read the runs of compressed ``data`` (bytes) to ``runs``; return their number, -1 for broken data."""
     count = 0
     position = 0
     while position < len(data):
@@ -117,7 +118,10 @@ def encode_mask(mask: np.ndarray) -> dict:
         return encoded
     runs = np.array([np.asarray(mask).size], np.int64)
     out = np.empty(16, np.uint8)
-    return {'size': [int(n) for n in np.shape(mask)], 'counts': out[:_compress(runs, out)].tobytes().decode('ascii')}
+    return {
+        'size': [int(n) for n in np.shape(mask)],
+        'counts': out[: _compress(runs, out)].tobytes().decode('ascii'),
+    }
 
 
 def decode_mask(rle: dict) -> np.ndarray:
@@ -140,14 +144,18 @@ def decode_mask(rle: dict) -> np.ndarray:
         raise ValueError(f"a run-length mask's size must be [height, width], got {rle['size']!r}") from None
     counts = rle['counts']
     if isinstance(counts, (str, bytes)):
-        data = np.frombuffer(counts.encode('latin-1', 'replace') if isinstance(counts, str) else counts, np.uint8)
+        data = np.frombuffer(
+            counts.encode('latin-1', 'replace') if isinstance(counts, str) else counts, np.uint8
+        )
         runs = np.empty(len(data) + 1, np.int64)
         used = _decompress(data, runs)
         runs = runs[:max(used, 0)]
     else:
         runs = np.asarray(counts, np.int64)
     if height <= 0 or width <= 0 or (runs < 0).any() or runs.sum() != height * width:
-        raise ValueError(f'run-length mask: runs sum to {int(runs.sum())}, size {height} x {width} needs {height * width}')
+        raise ValueError(
+            f'run-length mask: runs sum to {int(runs.sum())}, size {height} x {width} needs {height * width}'
+        )
     values = np.zeros(len(runs), np.uint8)
     values[1::2] = 1
     return np.ascontiguousarray(np.repeat(values, runs).reshape(width, height).T)

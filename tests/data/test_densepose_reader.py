@@ -25,9 +25,19 @@ def points_on(template, count, seed=0):
 def annotation_with(template, count=20, **changes):
     _, _, (i, u, v) = points_on(template, count)
     grid = np.random.default_rng(1).uniform(0, 255, (2, count)).round(2)
-    annotation = {'id': 7, 'image_id': 1, 'category_id': 1, 'bbox': [30.0, 40.0, 60.0, 120.0], 'area': 100, 'iscrowd': 0,
-                  'dp_x': grid[0].tolist(), 'dp_y': grid[1].tolist(), 'dp_I': np.asarray(i).tolist(),
-                  'dp_U': np.asarray(u, float).tolist(), 'dp_V': np.asarray(v, float).tolist()}
+    annotation = {
+        'id': 7,
+        'image_id': 1,
+        'category_id': 1,
+        'bbox': [30.0, 40.0, 60.0, 120.0],
+        'area': 100,
+        'iscrowd': 0,
+        'dp_x': grid[0].tolist(),
+        'dp_y': grid[1].tolist(),
+        'dp_I': np.asarray(i).tolist(),
+        'dp_U': np.asarray(u, float).tolist(),
+        'dp_V': np.asarray(v, float).tolist(),
+    }
     annotation.update(changes)
     return annotation
 
@@ -94,9 +104,16 @@ def test_a_file_is_read_with_counts_and_people_without_points(template, tmp_path
     data = DensePoseCoco(path, template)
     assert [record.annotation_id for record in data] == [7, 8, 9]
     assert [None if record.points is None else len(record.points) for record in data] == [20, 19, None]
-    assert data[2].keypoints.shape == (17, 3) and data[0].file_name == 'a.jpg' and data[0].image_size == (200, 300)
+    assert (
+        data[2].keypoints.shape == (17, 3)
+        and data[0].file_name == 'a.jpg'
+        and data[0].image_size == (200, 300)
+    )
     assert data[0].vertices_image is None
-    assert '1 x person: bbox has no area' in data.summary() and '1 x point: dp_U is outside [0, 1]' in data.summary()
+    assert (
+        '1 x person: bbox has no area' in data.summary()
+        and '1 x point: dp_U is outside [0, 1]' in data.summary()
+    )
 
 
 def test_a_file_that_is_cut_off_tells_where(template, tmp_path):
@@ -127,9 +144,14 @@ def test_charts_of_another_surface_are_refused(template, tmp_path):
 
 def save_meshes(path, on, compressed=False, **changes):
     count = on.num_vertices
-    arrays = {'template': 'anny', 'version': 1, 'annotation_ids': np.array([9, 7]),
-              'vertices_image': np.random.default_rng(0).random((2, count, 3), np.float32),
-              'visibility': np.ones((2, count), np.uint8), 'vertices_camera': np.zeros((2, count, 3), np.float32)}
+    arrays = {
+        'template': 'anny',
+        'version': 1,
+        'annotation_ids': np.array([9, 7]),
+        'vertices_image': np.random.default_rng(0).random((2, count, 3), np.float32),
+        'visibility': np.ones((2, count), np.uint8),
+        'vertices_camera': np.zeros((2, count, 3), np.float32),
+    }
     arrays.update(changes)
     (np.savez_compressed if compressed else np.savez)(path, **arrays)
     return path, arrays
@@ -138,8 +160,9 @@ def save_meshes(path, on, compressed=False, **changes):
 @pytest.mark.parametrize('compressed', [False, True])
 def test_meshes_go_to_their_annotations(template, tmp_path, compressed):
     path, arrays = save_meshes(tmp_path / 'm.npz', template, compressed)
-    data = DensePoseCoco(write(tmp_path / 'a.json', annotation_with(template), annotation_with(template, id=8)),
-                         template, path)
+    data = DensePoseCoco(
+        write(tmp_path / 'a.json', annotation_with(template), annotation_with(template, id=8)), template, path
+    )
     np.testing.assert_array_equal(data[0].vertices_image, arrays['vertices_image'][1])
     assert data[0].vertex_visibility.shape == (template.num_vertices,) and data[1].vertices_image is None
 

@@ -1,7 +1,11 @@
 import numpy as np
 import pytest
 
-from meshpose_plugins.data.masks import decode_part_masks, person_mask_from_parts, segmentation_mask
+from meshpose_plugins.data.masks import (
+    decode_part_masks,
+    person_mask_from_parts,
+    segmentation_mask,
+)
 from meshpose_plugins.data.rle import decode_mask, encode_labels, encode_mask
 
 

@@ -46,7 +46,7 @@ def test_points_lie_where_the_mesh_says(samples, template):
 
 
 def test_visible_vertices_agree_with_the_drawn_person(samples):
-    """A vertex that is seen lies on the person's mask (or within a pixel or two), and hidden ones are not all there."""
+    """A vertex that is seen lies on the person's mask, or within two pixels of it."""
     on_mask, near, seen_share = [], [], []
     for sample in samples:
         mask = decode_mask(sample.annotation['segmentation'])
@@ -96,15 +96,18 @@ def test_meshes_are_relative_to_the_root_and_depth_is_in_pixels(samples, templat
 
 
 def test_left_and_right_are_the_persons_own(samples, template):
-    """Facing the camera, a person's left shoulder appears on the right; depth tells which way a person faces."""
-    left, right, nose = (template.keypoint_names.index(n) for n in ('left_shoulder', 'right_shoulder', 'nose'))
+    """The order left, up, forward of a person is the same from every side, and not that of a mirror."""
+    left, right, nose = (
+        template.keypoint_names.index(n) for n in ('left_shoulder', 'right_shoulder', 'nose')
+    )
     hips = [template.keypoint_names.index(n) for n in ('left_hip', 'right_hip')]
     for sample in samples:
         keypoints = template.keypoints(sample.vertices_camera)
         across, up = keypoints[left] - keypoints[right], keypoints[nose] - keypoints[hips].mean(0)
         forward = keypoints[nose] - 0.5 * keypoints[[template.keypoint_names.index(n) for n in
                                                      ('left_ear', 'right_ear')]].mean(0) * 2
-        # x right, y down, z away is right-handed: across x up = away from where the person looks, whatever the view.
+        # x right, y down, z away is right-handed: across x up = away from where the person looks, whatever
+        # the view.
         if abs(np.dot(forward / np.linalg.norm(forward), across / np.linalg.norm(across))) < 0.4:
             assert np.dot(np.cross(across, up), forward) > 0
 

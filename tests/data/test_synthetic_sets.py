@@ -10,7 +10,12 @@ import pytest
 from meshpose_plugins.cli import make_synthetic as command
 from meshpose_plugins.data import DensePoseCoco
 from meshpose_plugins.data.synthetic import SyntheticSettings, make, make_synthetic
-from meshpose_plugins.data.synthetic.photos import PictureSource, find_photos, in_split, pack_photos
+from meshpose_plugins.data.synthetic.photos import (
+    PictureSource,
+    find_photos,
+    in_split,
+    pack_photos,
+)
 from meshpose_plugins.templates import load_template
 
 SETTINGS = SyntheticSettings(seed=2, width=48, height=64)
@@ -32,7 +37,9 @@ def made(tmp_path_factory):
 
 
 def contents(folder):
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob('*') if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob('*') if path.is_file()
+    }
 
 
 def test_the_set_is_read_by_the_reader(made):
@@ -56,7 +63,10 @@ def test_the_same_seed_gives_the_same_bytes_with_workers_and_resume(made, tmp_pa
     shutil.copytree(folder, again)
     for name in ('annotations.json', 'meshes.npz'):
         (again / name).unlink()
-    assert make_synthetic(again, COUNT, SETTINGS, backgrounds='procedural', workers=2, progress=False).made == COUNT
+    assert (
+        make_synthetic(again, COUNT, SETTINGS, backgrounds='procedural', workers=2, progress=False).made
+        == COUNT
+    )
     assert contents(again) == contents(folder)
 
 
@@ -84,7 +94,9 @@ def test_a_killed_run_resumes_to_the_same_bytes(made, tmp_path, monkeypatch):
 def test_a_resume_with_other_settings_is_refused(made, tmp_path):
     folder, _ = made
     with pytest.raises(ValueError, match='was begun with other settings .seed: 2 there, 3 now'):
-        make_synthetic(folder, COUNT, SyntheticSettings(seed=3, width=48, height=64), backgrounds='procedural')
+        make_synthetic(
+            folder, COUNT, SyntheticSettings(seed=3, width=48, height=64), backgrounds='procedural'
+        )
     with pytest.raises(ValueError, match='count: 10 there, 11 now'):
         make_synthetic(folder, 11, SETTINGS, backgrounds='procedural')
     (tmp_path / 'note.txt').write_text('mine')
@@ -145,6 +157,10 @@ def test_the_command_reports_and_names_errors(tmp_path, capsys):
 
 
 def test_help_needs_no_heavy_imports():
-    run = subprocess.run([sys.executable, '-m', 'meshpose_plugins.cli', 'make_synthetic', '--help'], capture_output=True,
-                         text=True)
+    run = subprocess.run(
+        [sys.executable, '-m', 'meshpose_plugins.cli', 'make_synthetic', '--help'],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
     assert run.returncode == 0 and '--backgrounds' in run.stdout

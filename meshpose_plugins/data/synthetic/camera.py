@@ -75,8 +75,8 @@ def sample_root(rng: np.random.Generator, turned: np.ndarray, close: bool) -> np
 
 
 def frame_whole(rng: np.random.Generator, low: np.ndarray, high: np.ndarray, size: np.ndarray) -> tuple:
-    """Place a box (normalised coordinates) wholly in a frame of ``size`` px, filling 50 to 95 percent of it."""
-    fill = rng.uniform(0.5, 0.95)
+    """Place a box (normalised coordinates) in a frame of ``size`` px, filling 50 to 95 percent of it."""
+    fill = 0.5 + 0.45 * np.sqrt(rng.random())
     focal = fill * float((size / (high - low)).min())
     slack = size - 1 - (high - low) * focal
     corner = slack * (0.5 + np.clip(rng.normal(0, 0.22, 2), -0.5, 0.5))

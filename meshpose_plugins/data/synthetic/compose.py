@@ -1,4 +1,4 @@
-"""From a rendered person to a photograph: soft edges, things in front, and what a camera does to a picture."""
+"""From a rendered person to a photograph: soft edges, things in front, and a camera's flaws."""
 
 from __future__ import annotations
 
@@ -56,7 +56,13 @@ def _shape_mask(rng: np.random.Generator, width: int, height: int, box: np.ndarr
         direction = rng.choice([np.pi / 2, rng.uniform(0, np.pi)])
         step = size * rng.uniform(0.8, 3) * np.array([np.cos(direction), np.sin(direction)])
         ends = np.array([[x, y] - step, [x, y] + step]).astype(np.int32)
-        cv2.line(mask, tuple(map(int, ends[0])), tuple(map(int, ends[1])), 1, int(size * rng.uniform(0.1, 0.35)) + 2)
+        cv2.line(
+            mask,
+            tuple(map(int, ends[0])),
+            tuple(map(int, ends[1])),
+            1,
+            int(size * rng.uniform(0.1, 0.35)) + 2,
+        )
     elif kind == 3:
         angles = np.sort(rng.uniform(0, 2 * np.pi, rng.integers(5, 12)))
         radii = size * rng.uniform(0.25, 0.6, len(angles))
@@ -64,7 +70,9 @@ def _shape_mask(rng: np.random.Generator, width: int, height: int, box: np.ndarr
         cv2.fillPoly(mask, [corners.astype(np.int32)], 1)
     else:
         half = size * rng.uniform(0.2, 0.6, 2)
-        corners = cv2.boxPoints(((float(x), float(y)), (float(half[0] * 2), float(half[1] * 2)), float(rng.normal(0, 15))))
+        corners = cv2.boxPoints(
+            ((float(x), float(y)), (float(half[0] * 2), float(half[1] * 2)), float(rng.normal(0, 15)))
+        )
         cv2.fillPoly(mask, [corners.astype(np.int32)], 1)
     return mask
 
@@ -115,7 +123,9 @@ def photograph(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     kind = rng.random()
     if kind < 0.25:
         scale = rng.uniform(0.3, 0.9)
-        small = cv2.resize(picture, (max(int(width * scale), 8), max(int(height * scale), 8)), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(
+            picture, (max(int(width * scale), 8), max(int(height * scale), 8)), interpolation=cv2.INTER_AREA
+        )
         picture = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
     elif kind < 0.6:
         picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.3, 1.2))

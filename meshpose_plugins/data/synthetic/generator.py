@@ -20,7 +20,8 @@ from meshpose_plugins.data.synthetic.settings import SyntheticSettings
 from meshpose_plugins.rendering import Raster, rasterize, vertex_visibility
 from meshpose_plugins.templates import MeshTemplate
 
-#: A picture must show at least this share of the template's vertices, and this share of its pixels must be the person.
+#: A picture must show at least this share of the template's vertices, and this share of its pixels must be
+#: the person.
 _LEAST_VERTICES = 0.12
 _LEAST_PIXELS = 0.02
 _ATTEMPTS = 6
@@ -88,10 +89,18 @@ class SampleGenerator:
         poses: where poses come from.
     """
 
-    def __init__(self, settings: SyntheticSettings, template: MeshTemplate, body: BodyModel, pictures: PictureSource,
-                 poses: PoseSource) -> None:
+    def __init__(
+        self,
+        settings: SyntheticSettings,
+        template: MeshTemplate,
+        body: BodyModel,
+        pictures: PictureSource,
+        poses: PoseSource,
+    ) -> None:
         if template.body != body.name:
-            raise ValueError(f"template '{template.name}' lies on body '{template.body}', not on '{body.name}'")
+            raise ValueError(
+                f"template '{template.name}' lies on body '{template.body}', not on '{body.name}'"
+            )
         self.settings, self.template, self.body = settings, template, body
         self.pictures, self.poses = pictures, poses
         self.map = BodyMap(template)
@@ -111,7 +120,9 @@ class SampleGenerator:
             made = self._attempt(rng, index, truncated and not simple, simple)
             if made is not None:
                 return made
-        raise ValueError(f'sample {index} of seed {self.settings.seed}: no visible person in {_ATTEMPTS} attempts')
+        raise ValueError(
+            f'sample {index} of seed {self.settings.seed}: no visible person in {_ATTEMPTS} attempts'
+        )
 
     def _pose(self, rng: np.random.Generator) -> PosedBody:
         return self.body.pose(self.body.sample_shape(rng), self.poses.sample(rng))
@@ -125,13 +136,22 @@ class SampleGenerator:
             dressed = points + normals * outfit.thickness(self.map.vertices)[:, None]
         return Person(points, normals, np.ascontiguousarray(dressed, np.float32), outfit)
 
-    def _attempt(self, rng: np.random.Generator, index: int, truncated: bool, simple: bool) -> SyntheticSample | None:
+    def _attempt(
+        self, rng: np.random.Generator, index: int, truncated: bool, simple: bool
+    ) -> SyntheticSample | None:
         width, height = self.settings.width, self.settings.height
         posed = self._pose(rng)
         mesh = posed.vertices[self.template.source_vertex_ids]
         root = self.template.joints(mesh)[self.template.root_joint].astype(np.float64)
-        camera = sample_camera(rng, posed.vertices.astype(np.float64), root, posed.keypoints[0].astype(np.float64),
-                               width, height, truncated)
+        camera = sample_camera(
+            rng,
+            posed.vertices.astype(np.float64),
+            root,
+            posed.keypoints[0].astype(np.float64),
+            width,
+            height,
+            truncated,
+        )
         people = [self._person(rng, camera.to_camera(posed.vertices, root))]
         if not simple and rng.random() < self.settings.second_person:
             other = self._second_person(rng, camera)
@@ -148,7 +168,9 @@ class SampleGenerator:
         if not simple and rng.random() < self.settings.occluders:
             hidden = compose.add_occluders(rng, image, person, self.pictures)
         jpeg = compose.encode_jpeg(rng, compose.photograph(rng, image))
-        return self._label(rng, index, jpeg, camera, people[0], posed, root, clothed, bare, person & ~hidden, hidden)
+        return self._label(
+            rng, index, jpeg, camera, people[0], posed, root, clothed, bare, person & ~hidden, hidden
+        )
 
     def _second_person(self, rng: np.random.Generator, camera: Camera) -> Person | None:
         """Place another person beside, behind or in front of the first; None where that would be too near."""
@@ -194,20 +216,34 @@ class SampleGenerator:
         return light.shade(paint, normals.astype(np.float32), shine)
 
     def _parts(self, raster: Raster, person: np.ndarray) -> np.ndarray:
-        """Return the (H, W) uint8 part that each of the person's pixels shows of the first body, 0 elsewhere."""
+        """Return the (H, W) uint8 part of the first body at each of the person's pixels, 0 elsewhere."""
         # The last entry serves id -1, the background; other bodies' faces count as none.
         part_of = np.zeros(2 * len(self.faces) + 1, np.uint8)
         part_of[:len(self.faces)] = self.template.surface.face_parts
         return part_of[raster.face_ids] * person
 
-    def _label(self, rng: np.random.Generator, index: int, jpeg: bytes, camera: Camera, main: Person, posed: PosedBody,
-               root: np.ndarray, clothed: View, bare: View, person: np.ndarray,
-               hidden: np.ndarray) -> SyntheticSample | None:
+    def _label(
+        self,
+        rng: np.random.Generator,
+        index: int,
+        jpeg: bytes,
+        camera: Camera,
+        main: Person,
+        posed: PosedBody,
+        root: np.ndarray,
+        clothed: View,
+        bare: View,
+        person: np.ndarray,
+        hidden: np.ndarray,
+    ) -> SyntheticSample | None:
         box = labels.mask_box(person)
         ids = self.template.source_vertex_ids
         projected = bare.xyz[ids]
-        # Only the body itself and others hide a vertex, not its own clothes: the network is to see through them.
-        seen = vertex_visibility(bare.raster, bare.xyz, bare.faces, ids) & labels.unhidden(projected[:, :2], hidden)
+        # Only the body itself and others hide a vertex, not its own clothes: the network is to see through
+        # them.
+        seen = vertex_visibility(bare.raster, bare.xyz, bare.faces, ids) & labels.unhidden(
+            projected[:, :2], hidden
+        )
         if box is None or seen.mean() < _LEAST_VERTICES or person.sum() < _LEAST_PIXELS * person.size:
             return None
         parts = self._parts(clothed.raster, person)

@@ -44,7 +44,7 @@ def gather_pixels(face_ids: np.ndarray, barycentrics: np.ndarray, faces: np.ndar
 
 @njit(cache=True)
 def sample_texture(texture: np.ndarray, uv: np.ndarray) -> np.ndarray:
-    """Sample a (h, w, 3) uint8 texture bilinearly at uv (P, 2) in texels, mirrored at its borders; (P, 3) float32."""
+    """Sample a (h, w, 3) uint8 texture bilinearly at uv (P, 2) texels, mirrored at its borders."""
     height, width = texture.shape[0], texture.shape[1]
     out = np.empty((len(uv), 3), np.float32)
     for p in range(len(uv)):

@@ -59,7 +59,9 @@ def densepose_fields(rng: np.random.Generator, raster: Raster, parts: np.ndarray
         box: (4,) the annotation's box.
     """
     rows, columns = sample_points(rng, parts)
-    chosen = Raster(*(values[rows, columns][None] for values in (raster.face_ids, raster.barycentrics, raster.depth)))
+    chosen = Raster(
+        *(values[rows, columns][None] for values in (raster.face_ids, raster.barycentrics, raster.depth))
+    )
     iuv = render_iuv(chosen, surface.face_parts, surface.face_uv)[0].astype(np.float64)
     return {'dp_x': np.round((columns - box[0]) / box[2] * BOX_GRID, 3).tolist(),
             'dp_y': np.round((rows - box[1]) / box[3] * BOX_GRID, 3).tolist(),
@@ -75,7 +77,7 @@ def part_masks(parts: np.ndarray, box: np.ndarray) -> list:
 
 
 def unhidden(xy: np.ndarray, hidden: np.ndarray) -> np.ndarray:
-    """Say which of the places xy (V, 2), image px, lie in no hidden pixel of ``hidden`` (H, W) bool; (V,) bool."""
+    """Say which of the places xy (V, 2), image px, lie in no pixel of ``hidden`` (H, W) bool."""
     height, width = hidden.shape
     column = np.clip(np.round(xy[:, 0]), 0, width - 1).astype(np.int64)
     row = np.clip(np.round(xy[:, 1]), 0, height - 1).astype(np.int64)

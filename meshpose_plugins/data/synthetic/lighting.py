@@ -45,7 +45,7 @@ class Light:
 
 
 def sample_light(rng: np.random.Generator) -> Light:
-    """Sample a light: from soft and even to hard from one side, warm or cold, sometimes with a second lamp."""
+    """Sample a light: soft and even to hard from one side, warm or cold, at times with a second lamp."""
     ambient = rng.uniform(0.35, 0.95)
     tint = 1 + rng.uniform(0, 0.12) * rng.normal(0, 1, 3)
     sky = ambient * np.clip(tint, 0.7, 1.3)
@@ -55,5 +55,7 @@ def sample_light(rng: np.random.Generator) -> Light:
     lamps[:, 1] = -np.abs(lamps[:, 1]) * rng.uniform(0.3, 1.5)
     lamps[:, 2] -= rng.uniform(0, 1.2)
     lamps /= np.linalg.norm(lamps, axis=1, keepdims=True)
-    strengths = rng.uniform(0.15, 1.3 - 0.7 * ambient, (count, 1)) * np.clip(1 + rng.normal(0, 0.08, (count, 3)), 0.7, 1.3)
+    strengths = rng.uniform(0.15, 1.3 - 0.7 * ambient, (count, 1)) * np.clip(
+        1 + rng.normal(0, 0.08, (count, 3)), 0.7, 1.3
+    )
     return Light(*(a.astype(np.float32) for a in (sky, ground, lamps, strengths)))

@@ -14,11 +14,23 @@ import numpy as np
 
 from meshpose_plugins.bodies import load_body
 from meshpose_plugins.data.synthetic.generator import SampleGenerator
-from meshpose_plugins.data.synthetic.photos import PictureSource, find_photos, free_photos, pack_photos
+from meshpose_plugins.data.synthetic.photos import (
+    PictureSource,
+    find_photos,
+    free_photos,
+    pack_photos,
+)
 from meshpose_plugins.data.synthetic.poses import PoseSource, find_poses, read_poses
 from meshpose_plugins.data.synthetic.settings import SyntheticSettings
-from meshpose_plugins.data.synthetic.writer import (ANNOTATIONS, MESHES, PARTS, ChunkStore, check_settings,
-                                                    write_annotations, write_meshes)
+from meshpose_plugins.data.synthetic.writer import (
+    ANNOTATIONS,
+    MESHES,
+    PARTS,
+    ChunkStore,
+    check_settings,
+    write_annotations,
+    write_meshes,
+)
 from meshpose_plugins.templates import MeshTemplate, load_template
 
 #: Values of ``backgrounds`` that are no folder.
@@ -43,7 +55,9 @@ class MakeReport:
     seconds: float
 
     def __str__(self) -> str:
-        rate = f'{self.made} made in {self.seconds:.1f} s, {self.made / max(self.seconds, 1e-9):.1f} per second'
+        rate = (
+            f'{self.made} made in {self.seconds:.1f} s, {self.made / max(self.seconds, 1e-9):.1f} per second'
+        )
         return (f'{self.folder}: {self.count} samples ({rate if self.made else "all were there"}): '
                 f'{self.folder / ANNOTATIONS}, {self.folder / MESHES}, {self.folder / "images"}')
 
@@ -57,7 +71,7 @@ def _fingerprint(paths: list[Path]) -> str:
 
 
 def background_files(backgrounds: str, split: str) -> list[Path]:
-    """List the photographs meant by a folder, by 'procedural' (none) or by 'auto' (scikit-image's, for training)."""
+    """List the photographs meant by a folder, 'procedural' (none) or 'auto' (scikit-image's, to train)."""
     if backgrounds == PROCEDURAL or (backgrounds == AUTO and split == 'val'):
         return []
     return free_photos() if backgrounds == AUTO else find_photos(backgrounds, split)
@@ -117,17 +131,19 @@ def _run(pending: list[tuple], workers: int, start_arguments: tuple, advance) ->
 
 def make_synthetic(out: str | Path, count: int, settings: SyntheticSettings, poses: str | Path | None = None,
                    backgrounds: str = AUTO, workers: int = 1, progress: bool = True) -> MakeReport:
-    """Make (or finish) a synthetic data set: pictures, one COCO-style JSON with DensePose fields, one .npz of meshes.
+    """Make (or finish) a synthetic data set: pictures, one COCO-style JSON with DensePose fields, one .npz of
+    meshes.
 
-    Sample k depends on the settings, the files given and k alone: the bytes are the same for any number of workers, and
-    after any number of interruptions.
+    Sample k depends on the settings, the files given and k alone: the bytes are the same for any number of
+    workers, and after any number of interruptions.
 
     Args:
         out: folder; new, empty, or that of an interrupted run with the same settings.
         count: number of samples.
         settings: choices of the data set.
         poses: folder of motion files (BVH, ASF/AMC), or None.
-        backgrounds: folder of photographs, 'procedural', or 'auto' (scikit-image's free photographs where installed).
+        backgrounds: folder of photographs, 'procedural', or 'auto' (scikit-image's free photographs where
+            installed).
         workers: processes.
         progress: whether to draw a progress bar.
 
@@ -145,7 +161,9 @@ def make_synthetic(out: str | Path, count: int, settings: SyntheticSettings, pos
     check_settings(out, {**settings.to_dict(), 'count': count, 'poses': _fingerprint(pose_paths),
                          'backgrounds': _fingerprint(photo_paths)})
     store = ChunkStore(out)
-    chunks = [(c, first, min(first + CHUNK_SIZE, count)) for c, first in enumerate(range(0, count, CHUNK_SIZE))]
+    chunks = [
+        (c, first, min(first + CHUNK_SIZE, count)) for c, first in enumerate(range(0, count, CHUNK_SIZE))
+    ]
     if (out / ANNOTATIONS).is_file() and (out / MESHES).is_file():
         return MakeReport(out, count, 0, 0.0)
     pending = [task for task in chunks if not store.is_done(task[0])]
@@ -187,9 +205,21 @@ class _progress_bar:
     """A rich progress bar over samples as a context manager that yields ``advance(n)``."""
 
     def __init__(self, shown: bool, total: int, done: int) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-        self.bar = Progress(TextColumn('synthetic people'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-                            disable=not shown)
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        self.bar = Progress(
+            TextColumn('synthetic people'),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            disable=not shown,
+        )
         self.task = self.bar.add_task('', total=total, completed=done)
 
     def __enter__(self):

@@ -11,13 +11,46 @@ from meshpose_plugins.data.synthetic.photos import PictureSource
 from meshpose_plugins.data.synthetic.procedural import pattern, random_color
 
 #: Skin from light to dark (sRGB); tones between neighbours are mixed.
-SKIN_TONES = np.array([[244, 214, 196], [229, 188, 162], [208, 160, 128], [178, 125, 92], [134, 88, 62], [92, 60, 45],
-                       [60, 42, 35]], np.float32)
-HAIR_COLORS = np.array([[18, 16, 15], [38, 28, 22], [70, 46, 30], [110, 74, 44], [168, 130, 82], [214, 186, 138],
-                        [120, 52, 28], [150, 148, 145], [215, 212, 208]], np.float32)
+SKIN_TONES = np.array(
+    [
+        [244, 214, 196],
+        [229, 188, 162],
+        [208, 160, 128],
+        [178, 125, 92],
+        [134, 88, 62],
+        [92, 60, 45],
+        [60, 42, 35],
+    ],
+    np.float32,
+)
+HAIR_COLORS = np.array(
+    [
+        [18, 16, 15],
+        [38, 28, 22],
+        [70, 46, 30],
+        [110, 74, 44],
+        [168, 130, 82],
+        [214, 186, 138],
+        [120, 52, 28],
+        [150, 148, 145],
+        [215, 212, 208],
+    ],
+    np.float32,
+)
 #: Cloth that people wear often: black, white, greys, navy, denim, khaki, red.
-CLOTH_COLORS = np.array([[22, 22, 24], [235, 235, 232], [128, 128, 130], [70, 72, 76], [28, 36, 66], [64, 88, 124],
-                         [150, 132, 98], [150, 30, 34]], np.float32)
+CLOTH_COLORS = np.array(
+    [
+        [22, 22, 24],
+        [235, 235, 232],
+        [128, 128, 130],
+        [70, 72, 76],
+        [28, 36, 66],
+        [64, 88, 124],
+        [150, 132, 98],
+        [150, 30, 34],
+    ],
+    np.float32,
+)
 _TEXTURE_SIZE = 96
 
 

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Callable, Iterator
 
 import numpy as np
 
-from meshpose_plugins.data.synthetic.materials import Material, cloth, hair_color, skin_tone
+from meshpose_plugins.data.synthetic.materials import (
+    Material,
+    cloth,
+    hair_color,
+    skin_tone,
+)
 from meshpose_plugins.data.synthetic.photos import PictureSource
-from meshpose_plugins.data.synthetic.regions import (ARM, FOOT, HAND, HEAD, LEG, TORSO, BodyMap, Places,
-                                                     unit_rows)
+from meshpose_plugins.data.synthetic.regions import (
+    ARM,
+    FOOT,
+    HAND,
+    HEAD,
+    LEG,
+    TORSO,
+    BodyMap,
+    Places,
+    unit_rows,
+)
 
 Region = Callable[[Places], np.ndarray]
 _ABOVE, _BELOW, _FEET = (TORSO, HEAD, LEG, ARM, HAND), (TORSO, LEG, FOOT), (FOOT, LEG)
@@ -88,7 +102,9 @@ def _upper(body: BodyMap, rng: np.random.Generator, sleeve: float, hem: float) -
     depth, width = rng.choice([0.0, rng.uniform(0.0, 0.16)]), rng.uniform(0.04, 0.12)
 
     def region(p: Places) -> np.ndarray:
-        edge = collar - depth * np.clip(1 - np.abs(p.xyz[:, 0]) / width, 0, 1) * (p.xyz[:, 1] < body.eye[1] + 0.06)
+        edge = collar - depth * np.clip(1 - np.abs(p.xyz[:, 0]) / width, 0, 1) * (
+            p.xyz[:, 1] < body.eye[1] + 0.06
+        )
         arm = (p.kind == ARM) | (p.kind == HAND)
         return np.where(arm, p.arm < sleeve, (p.leg < hem) & (p.xyz[:, 2] < edge))
     return region
@@ -118,7 +134,9 @@ def _clothes(rng: np.random.Generator, body: BodyMap, pictures: PictureSource) -
     layers = []
     sleeve = rng.choice([rng.uniform(0.82, 1.06), rng.uniform(0.18, 0.5), rng.uniform(0.45, 0.85), 0.02],
                         p=[0.42, 0.38, 0.08, 0.12])
-    hem = rng.choice([rng.uniform(0.83, 1.02), rng.uniform(0.2, 0.6), rng.uniform(0.0, 0.1)], p=[0.62, 0.3, 0.08])
+    hem = rng.choice(
+        [rng.uniform(0.83, 1.02), rng.uniform(0.2, 0.6), rng.uniform(0.0, 0.1)], p=[0.62, 0.3, 0.08]
+    )
     loose_leg = rng.uniform(0.003, 0.03)
     if rng.random() < 0.9:
         layers.append(Layer(_BELOW, _lower(rng.uniform(-0.26, -0.1), hem), cloth(rng, pictures), loose_leg))
@@ -142,7 +160,9 @@ def _clothes(rng: np.random.Generator, body: BodyMap, pictures: PictureSource) -
     if rng.random() < 0.12:
         layers.append(Layer((TORSO,), _strap(rng, body), cloth(rng, pictures), 0.01))
     if rng.random() < 0.06:
-        layers.append(Layer((ARM, HAND), lambda p: (p.kind == HAND) | (p.arm > 0.97), cloth(rng, pictures), 0.004))
+        layers.append(
+            Layer((ARM, HAND), lambda p: (p.kind == HAND) | (p.arm > 0.97), cloth(rng, pictures), 0.004)
+        )
     return layers
 
 
@@ -161,10 +181,16 @@ def _face(rng: np.random.Generator, body: BodyMap, skin: np.ndarray, hair: np.nd
     dark = Material(np.array([45, 32, 26], np.float32))
     lips = Material((skin * np.array([0.85, 0.6, 0.6]) + np.array([18, 0, 4])).astype(np.float32))
     chin = nose[2] - rng.uniform(0.032, 0.04)
-    layers = [Layer((HEAD,), _disc(eye, np.array([0.016, 0.05, 0.007])), white),
-              Layer((HEAD,), _disc(eye, np.array([0.007, 0.05, 0.007])), dark),
-              Layer((HEAD,), _disc(eye + [0.004, 0, 0.022], np.array([0.022, 0.05, 0.005])), Material(hair * 0.8 + skin * 0.2)),
-              Layer((HEAD,), _disc(np.array([0, nose[1] + 0.01, chin]), np.array([0.026, 0.05, 0.008])), lips)]
+    layers = [
+        Layer((HEAD,), _disc(eye, np.array([0.016, 0.05, 0.007])), white),
+        Layer((HEAD,), _disc(eye, np.array([0.007, 0.05, 0.007])), dark),
+        Layer(
+            (HEAD,),
+            _disc(eye + [0.004, 0, 0.022], np.array([0.022, 0.05, 0.005])),
+            Material(hair * 0.8 + skin * 0.2),
+        ),
+        Layer((HEAD,), _disc(np.array([0, nose[1] + 0.01, chin]), np.array([0.026, 0.05, 0.008])), lips),
+    ]
     if rng.random() < 0.2:  # A beard.
         low = nose[2] - rng.uniform(0.02, 0.05)
         back = body.eye[1] + rng.uniform(0.03, 0.08)

@@ -42,8 +42,10 @@ def find_photos(folder: str | Path, split: str) -> list[Path]:
         raise ValueError(f'{folder}: no photographs ({", ".join(PHOTO_SUFFIXES)}) for backgrounds')
     kept = [p for p in found if in_split(p.relative_to(folder).as_posix(), split)]
     if not kept:
-        raise ValueError(f"{folder}: none of its {len(found)} photographs falls in split '{split}' (about one in ten is "
-                         f"'val'); give more, or use --backgrounds procedural")
+        raise ValueError(
+            f"{folder}: none of its {len(found)} photographs falls in split '{split}' (about one in ten is "
+            f"'val'); give more, or use --backgrounds procedural"
+        )
     return kept
 
 
@@ -74,7 +76,7 @@ def read_photo(path: Path) -> np.ndarray:
 
 
 def pack_photos(paths: list[Path], target: Path) -> None:
-    """Store photographs in one file that many processes map: sizes as (n, 2) rows, columns, then all the pixels."""
+    """Store photographs in a file that many processes map: (n, 2) rows and columns, then the pixels."""
     photos = [read_photo(path) for path in paths]
     sizes = np.array([p.shape[:2] for p in photos], np.int64).reshape(-1, 2)
     temporary = target.with_name(target.name + '.tmp')
@@ -105,7 +107,9 @@ class PictureSource:
             if shape[0]:
                 pixels = np.memmap(packed, dtype=dtype, mode='r', offset=offset, shape=shape)
                 ends = np.cumsum(sizes[:, 0] * sizes[:, 1] * 3)
-                self.photos = [pixels[end - h * w * 3:end].reshape(h, w, 3) for end, (h, w) in zip(ends, sizes)]
+                self.photos = [
+                    pixels[end - h * w * 3 : end].reshape(h, w, 3) for end, (h, w) in zip(ends, sizes)
+                ]
         # Few photographs repeat too often to be seen alone.
         self.procedural_share = max(procedural_share, 1 - len(self.photos) / 16) if self.photos else 1.0
 
@@ -126,4 +130,6 @@ class PictureSource:
         if rng.random() < 0.5:
             crop = crop[:, ::-1]
         # np.array: OpenCV needs a plain, writable array, not a view of the mapped file.
-        return cv2.resize(np.array(crop), (width, height), interpolation=cv2.INTER_AREA if scale > 1 else cv2.INTER_LINEAR)
+        return cv2.resize(
+            np.array(crop), (width, height), interpolation=cv2.INTER_AREA if scale > 1 else cv2.INTER_LINEAR
+        )

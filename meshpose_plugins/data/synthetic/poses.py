@@ -26,7 +26,9 @@ class PoseSource:
         recorded_share: share of poses taken from them.
     """
 
-    def __init__(self, body: BodyModel, recorded: np.ndarray | None = None, recorded_share: float = 0.7) -> None:
+    def __init__(
+        self, body: BodyModel, recorded: np.ndarray | None = None, recorded_share: float = 0.7
+    ) -> None:
         self.body = body
         self.recorded = recorded
         self.recorded_share = recorded_share if recorded is not None and len(recorded) else 0.0
@@ -53,8 +55,10 @@ def find_poses(folder: str | Path, split: str) -> list[Path]:
         raise ValueError(f'{folder}: no motion files ({", ".join(POSE_SUFFIXES)}) for poses')
     kept = [p for p in found if in_split(p.relative_to(folder).as_posix(), split)]
     if not kept:
-        raise ValueError(f"{folder}: none of its {len(found)} motion files falls in split '{split}' (about one in ten is "
-                         f"'val'); give more files, or leave --poses out")
+        raise ValueError(
+            f"{folder}: none of its {len(found)} motion files falls in split '{split}' (about one in ten is "
+            f"'val'); give more files, or leave --poses out"
+        )
     return kept
 
 

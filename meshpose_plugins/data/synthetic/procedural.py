@@ -16,8 +16,8 @@ def random_color(rng: np.random.Generator, saturation: float = 0.5) -> np.ndarra
 def fractal_noise(rng: np.random.Generator, width: int, height: int, colored: float = 0.4) -> np.ndarray:
     """Return (height, width, 3) float32 noise of several octaves, in about -1..1, mostly grey.
 
-    Each octave doubles the grid of the one before and adds finer noise, so that all of them cost little more than the
-    last; that one has half the picture's resolution.
+    Each octave doubles the grid of the one before and adds finer noise, so that all of them cost little more
+    than the last; that one has half the picture's resolution.
     """
     roughness = np.float32(rng.uniform(0.4, 0.8))
     sizes = [(max(width >> k, 2), max(height >> k, 2)) for k in range(6, 0, -1)]
@@ -27,13 +27,17 @@ def fractal_noise(rng: np.random.Generator, width: int, height: int, colored: fl
         weight *= roughness
         total = cv2.resize(total, size, interpolation=cv2.INTER_LINEAR)
         total += weight * rng.standard_normal(total.shape, dtype=np.float32)
-    tint = rng.standard_normal((max(4 * height // width, 2), 4, 3), dtype=np.float32) * np.float32(0.5 * colored)
+    tint = rng.standard_normal((max(4 * height // width, 2), 4, 3), dtype=np.float32) * np.float32(
+        0.5 * colored
+    )
     tinted = cv2.resize(tint, sizes[-1], interpolation=cv2.INTER_LINEAR)
     tinted += total[..., None]
     return cv2.resize(tinted, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def pattern(rng: np.random.Generator, width: int, height: int, low: float = 6, high: float = 60) -> np.ndarray:
+def pattern(
+    rng: np.random.Generator, width: int, height: int, low: float = 6, high: float = 60
+) -> np.ndarray:
     """Return a (height, width) float32 pattern in 0..1: stripes, checks, bricks or dots, turned at random."""
     angle = rng.choice([0.0, np.pi / 2, rng.uniform(0, np.pi)])
     period = np.exp(rng.uniform(np.log(low), np.log(high)))
@@ -82,11 +86,17 @@ def draw_shapes(rng: np.random.Generator, image: np.ndarray, count: int) -> None
         else:  # Bars: poles, tree trunks, window frames, limbs of furniture.
             direction = rng.choice([0.0, np.pi / 2, rng.uniform(0, np.pi)])
             end = np.array([x, y]) + 2 * size * np.array([np.cos(direction), np.sin(direction)])
-            cv2.line(image, (int(x), int(y)), (int(end[0]), int(end[1])), color, int(size * rng.uniform(0.03, 0.3)) + 1)
+            cv2.line(
+                image,
+                (int(x), int(y)),
+                (int(end[0]), int(end[1])),
+                color,
+                int(size * rng.uniform(0.03, 0.3)) + 1,
+            )
 
 
 def procedural_picture(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
-    """Return a random (height, width, 3) uint8 RGB picture with the edges, clutter and softness of a photograph."""
+    """Return a random (height, width, 3) uint8 RGB picture with a photograph's edges and clutter."""
     image = np.empty((height, width, 3), np.float32)
     image[:] = random_color(rng)
     if rng.random() < 0.7:  # A wall (or sky) above a floor, each shaded by a gradient.

@@ -34,15 +34,20 @@ class Places:
     arm: np.ndarray
     leg: np.ndarray
     kind: np.ndarray
-    _subsets: dict[tuple[int, ...], tuple[np.ndarray, Places]] = field(default_factory=dict, init=False, repr=False)
+    _subsets: dict[tuple[int, ...], tuple[np.ndarray, Places]] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     def of_kinds(self, kinds: tuple[int, ...]) -> tuple[np.ndarray, Places]:
-        """Return the indices of the places of these kinds, and these places; a second call returns the same arrays."""
+        """Return the indices of the places of these kinds, and these places; kept for the next call."""
         if kinds not in self._subsets:
             wanted = np.zeros(NUM_KINDS, bool)
             wanted[list(kinds)] = True
             index = np.flatnonzero(wanted[self.kind])
-            self._subsets[kinds] = index, Places(self.xyz[index], self.arm[index], self.leg[index], self.kind[index])
+            self._subsets[kinds] = (
+                index,
+                Places(self.xyz[index], self.arm[index], self.leg[index], self.kind[index]),
+            )
         return self._subsets[kinds]
 
 

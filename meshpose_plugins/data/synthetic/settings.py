@@ -17,12 +17,14 @@ class SyntheticSettings:
 
     Args:
         seed: seed of the set.
-        split: 'train' or 'val'; the two have independent random streams and disjoint pose and background files.
+        split: 'train' or 'val'; the two have independent random streams and disjoint pose and background
+            files.
         width, height: image size in px.
         truncation: share of images whose frame cuts the body.
         occluders: share of images with objects in front of the body.
         second_person: share of images with another person beside, behind or in front.
-        pose_files: share of poses taken from pose files where there are any; the rest is sampled by joint limits.
+        pose_files: share of poses taken from pose files where there are any; the rest is sampled by joint
+            limits.
         loose_clothes: share of people whose clothes and hair stand off the body.
         template: name (or path) of the template; its body is the one that is drawn.
 
@@ -59,5 +61,7 @@ class SyntheticSettings:
 
     def random(self, index: int) -> np.random.Generator:
         """Return the random stream of sample ``index``."""
-        entropy = [self.seed, index] if self.split == 'train' else [self.seed, index, SPLITS.index(self.split)]
+        entropy = (
+            [self.seed, index] if self.split == 'train' else [self.seed, index, SPLITS.index(self.split)]
+        )
         return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy)))

@@ -1,11 +1,11 @@
-"""Writing of a synthetic data set in chunks, so that a killed run resumes and many processes share the work."""
+"""Writing of a synthetic data set in chunks, so that killed runs resume and processes share the work."""
 
 from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Iterable, Iterator
 
 import numpy as np
 
@@ -14,10 +14,35 @@ from meshpose_plugins.data.synthetic.generator import SyntheticSample
 from meshpose_plugins.data.synthetic.settings import SyntheticSettings
 from meshpose_plugins.templates import MeshTemplate
 
-IMAGES, PARTS, ANNOTATIONS, MESHES, SETTINGS = 'images', 'parts', 'annotations.json', 'meshes.npz', 'settings.json'
+IMAGES, PARTS, ANNOTATIONS, MESHES, SETTINGS = (
+    'images',
+    'parts',
+    'annotations.json',
+    'meshes.npz',
+    'settings.json',
+)
 _MESH_FIELDS = ('annotation_ids', 'vertices_image', 'visibility', 'vertices_camera')
-KEYPOINT_SKELETON = [[16, 14], [14, 12], [17, 15], [15, 13], [12, 13], [6, 12], [7, 13], [6, 7], [6, 8], [7, 9],
-                     [8, 10], [9, 11], [2, 3], [1, 2], [1, 3], [2, 4], [3, 5], [4, 6], [5, 7]]
+KEYPOINT_SKELETON = [
+    [16, 14],
+    [14, 12],
+    [17, 15],
+    [15, 13],
+    [12, 13],
+    [6, 12],
+    [7, 13],
+    [6, 7],
+    [6, 8],
+    [7, 9],
+    [8, 10],
+    [9, 11],
+    [2, 3],
+    [1, 2],
+    [1, 3],
+    [2, 4],
+    [3, 5],
+    [4, 6],
+    [5, 7],
+]
 
 
 def image_name(index: int) -> str:
@@ -41,7 +66,9 @@ def check_settings(folder: Path, settings: dict) -> None:
     path = folder / SETTINGS
     if not path.is_file():
         if folder.is_dir() and any(folder.iterdir()):
-            raise ValueError(f'{folder}: is not empty and has no {SETTINGS} of an earlier run; give an empty folder')
+            raise ValueError(
+                f'{folder}: is not empty and has no {SETTINGS} of an earlier run; give an empty folder'
+            )
         folder.mkdir(parents=True, exist_ok=True)
         write_text(path, json.dumps(settings, indent=1, sort_keys=True) + '\n')
         return
@@ -52,14 +79,17 @@ def check_settings(folder: Path, settings: dict) -> None:
     changed = [f'{name}: {found.get(name)!r} there, {settings.get(name)!r} now'
                for name in sorted(set(found) | set(settings)) if found.get(name) != settings.get(name)]
     if changed:
-        raise ValueError(f'{folder}: was begun with other settings ({"; ".join(changed)}); give the same ones to resume, '
-                         f'or another folder')
+        raise ValueError(
+            f'{folder}: was begun with other settings ({"; ".join(changed)}); give the same ones to resume, '
+            f'or another folder'
+        )
 
 
 class ChunkStore:
     """The finished chunks of a data set below ``OUT/parts``.
 
-    A chunk counts once its arrays, written last, lie under their final name; before that its pictures are written again.
+    A chunk counts once its arrays, written last, lie under their final name; before that its pictures are
+    written again.
 
     Args:
         folder: the data set's folder.
@@ -117,8 +147,13 @@ def write_annotations(path: Path, store: ChunkStore, chunks: range, count: int, 
     """Merge the annotations of all chunks to one COCO-style JSON."""
     info = {'description': 'synthetic people with DensePose labels', 'densepose_surface': template.body,
             'template': template.name, 'settings': settings.to_dict()}
-    category = {'id': 1, 'name': 'person', 'supercategory': 'person', 'keypoints': list(template.keypoint_names),
-                'skeleton': KEYPOINT_SKELETON}
+    category = {
+        'id': 1,
+        'name': 'person',
+        'supercategory': 'person',
+        'keypoints': list(template.keypoint_names),
+        'skeleton': KEYPOINT_SKELETON,
+    }
     temporary = path.with_name(path.name + '.tmp')
     with open(temporary, 'w', encoding='utf-8') as stream:
         stream.write(f'{{"info":{json.dumps(info)},\n"categories":{json.dumps([category])},\n"images":[\n')
@@ -126,8 +161,9 @@ def write_annotations(path: Path, store: ChunkStore, chunks: range, count: int, 
                    'height': settings.height} for k in range(count))
         stream.write(',\n'.join(json.dumps(image, separators=(',', ':')) for image in images))
         stream.write('\n],\n"annotations":[\n')
-        for number, line in enumerate(store.annotations(chunks)):
-            stream.write((',\n' if number else '') + line)
+        stream.writelines(
+            (',\n' if number else '') + line for number, line in enumerate(store.annotations(chunks))
+        )
         stream.write('\n]}\n')
     temporary.replace(path)
 
@@ -135,8 +171,12 @@ def write_annotations(path: Path, store: ChunkStore, chunks: range, count: int, 
 def write_meshes(path: Path, store: ChunkStore, chunks: range, count: int, template: MeshTemplate) -> None:
     """Merge the meshes of all chunks to one uncompressed .npz, a chunk at a time."""
     vertices = template.num_vertices
-    shapes = {'annotation_ids': ((count,), np.int64), 'vertices_image': ((count, vertices, 3), np.float32),
-              'visibility': ((count, vertices), np.uint8), 'vertices_camera': ((count, vertices, 3), np.float32)}
+    shapes = {
+        'annotation_ids': ((count,), np.int64),
+        'vertices_image': ((count, vertices, 3), np.float32),
+        'visibility': ((count, vertices), np.uint8),
+        'vertices_camera': ((count, vertices, 3), np.float32),
+    }
     temporary = path.with_name(path.name + '.tmp')
     with zipfile.ZipFile(temporary, 'w', zipfile.ZIP_STORED, allowZip64=True) as archive:
         for name, value in (('template', np.array(template.name)), ('version', np.array(MESHES_VERSION))):
@@ -144,7 +184,11 @@ def write_meshes(path: Path, store: ChunkStore, chunks: range, count: int, templ
                 np.lib.format.write_array(stream, value)
         for name, (shape, dtype) in shapes.items():
             with archive.open(f'{name}.npy', 'w', force_zip64=True) as stream:
-                header = {'descr': np.lib.format.dtype_to_descr(np.dtype(dtype)), 'fortran_order': False, 'shape': shape}
+                header = {
+                    'descr': np.lib.format.dtype_to_descr(np.dtype(dtype)),
+                    'fortran_order': False,
+                    'shape': shape,
+                }
                 np.lib.format.write_array_header_1_0(stream, header)
                 for rows in store.arrays(chunks, name):
                     stream.write(np.ascontiguousarray(rows, dtype).tobytes())
