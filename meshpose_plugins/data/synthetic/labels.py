@@ -99,7 +99,7 @@ def keypoint_labels(xy: np.ndarray, depth: np.ndarray, radii: np.ndarray, surfac
     inside = (xy > -0.5).all(1) & (xy[:, 0] < width - 0.5) & (xy[:, 1] < height - 0.5)
     column = np.clip(np.round(xy[:, 0]), 0, width - 1).astype(np.int64)
     row = np.clip(np.round(xy[:, 1]), 0, height - 1).astype(np.int64)
-    seen = person[row, column] & (depth - surface[row, column] < 1.5 * radii + 0.03)
+    seen = person[row, column] & (depth - surface[row, column] < 2 * radii + 0.04)
     values = np.zeros((len(xy), 3))
     values[inside, :2] = np.round(xy[inside], 2)
     values[inside, 2] = np.where(seen[inside], 2, 1)

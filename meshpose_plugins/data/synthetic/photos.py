@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from meshpose_plugins.data.synthetic.procedural import procedural_picture
 
@@ -65,14 +66,18 @@ def read_photo(path: Path) -> np.ndarray:
     Raises:
         ValueError: it is no readable picture.
     """
-    data = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if data is None:
-        raise ValueError(f'{path}: no readable picture; remove it from the backgrounds')
-    scale = PHOTO_SIDE / max(data.shape[:2])
+    try:
+        with Image.open(path) as file:
+            # Large JPEGs are decoded at a fraction of their size, which is all that is kept.
+            file.draft('RGB', (PHOTO_SIDE, PHOTO_SIDE))
+            photo = np.asarray(file.convert('RGB'))
+    except (OSError, ValueError) as error:
+        raise ValueError(f'{path}: no readable picture ({error}); remove it from the backgrounds') from None
+    scale = PHOTO_SIDE / max(photo.shape[:2])
     if scale < 1:
-        size = (max(round(data.shape[1] * scale), 8), max(round(data.shape[0] * scale), 8))
-        data = cv2.resize(data, size, interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(data[:, :, ::-1])
+        size = (max(round(photo.shape[1] * scale), 8), max(round(photo.shape[0] * scale), 8))
+        photo = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(photo)
 
 
 def pack_photos(paths: list[Path], target: Path) -> None:
