@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# From nothing to a body mesh on a photograph: makes or reuses the environment, then runs the demo, two minutes of training
-# and the metrics before and after. Results go to outputs/quickstart; arguments go to the command: --help lists them.
+# From nothing to a body mesh on a photograph: makes or reuses the environment, then runs the demo, two
+# minutes of training, and the metrics before and after. Results go to outputs/quickstart; --help lists the arguments.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

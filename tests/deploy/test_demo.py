@@ -1,4 +1,4 @@
-"""The demo's files and its treatment of bad input, with a predictor that puts the rest pose into every box."""
+"""The demo's files and its treatment of bad input, with a predictor of rest poses."""
 import json
 
 import cv2
@@ -19,10 +19,9 @@ class RestPoseInBox:
         self.template = load_template('anny')
 
     def predict(self, image, name, boxes, scores):
+        visibility = np.ones(self.template.num_vertices, np.float32)
         return [
-            PredictionRecord(
-                name, k, box, score, 'anny', self.vertices(box), np.ones(self.template.num_vertices, np.float32)
-            )
+            PredictionRecord(name, k, box, score, 'anny', self.vertices(box), visibility)
             for k, (box, score) in enumerate(zip(boxes, scores))
         ]
 
@@ -76,9 +75,11 @@ def test_writes_everything_for_all_people(tmp_path, photograph, predictor):
 def test_the_overlay_shows_the_mesh_where_it_is(tmp_path, photograph, predictor):
     run_demo(predictor, photograph, tmp_path / 'with', WholeImageDetector(), boxes=BOXES[:1], formats=())
     run_demo(predictor, photograph, tmp_path / 'without', Nobody(), formats=())
-    drawn, plain = (cv2.imread(str(tmp_path / name / 'overlays' / 'street.jpg')) for name in ('with', 'without'))
+    folders = (tmp_path / 'with', tmp_path / 'without')
+    drawn, plain = (cv2.imread(str(folder / 'overlays' / 'street.jpg')) for folder in folders)
     assert drawn.shape == plain.shape and drawn.shape[1] > 3 * drawn.shape[0]
-    changed = (np.abs(drawn.astype(int) - plain).max(axis=2) > 25)[:, drawn.shape[1] // 4 : drawn.shape[1] // 2]
+    quarter = drawn.shape[1] // 4
+    changed = (np.abs(drawn.astype(int) - plain).max(axis=2) > 25)[:, quarter : 2 * quarter]
     columns = np.flatnonzero(changed.mean(axis=0) > 0.05) / changed.shape[1] * 160
     assert columns.min() > 5 and columns.max() < 75, 'the mesh belongs between x = 10 and x = 60 of 160 px'
 

@@ -126,11 +126,14 @@ def _make_data(out: Path, settings: QuickstartSettings, report: QuickstartReport
     ):
         folder = out / 'data' / name
         choices = SyntheticSettings(seed=settings.seed, split=split)
+        workers = max(settings.workers, 1)
         try:
-            make_synthetic(folder, count, choices, workers=settings.workers)
+            make_synthetic(folder, count, choices, workers=workers)
         except ValueError:
+            if not (folder / 'settings.json').is_file():
+                raise
             shutil.rmtree(folder)
-            make_synthetic(folder, count, choices, workers=settings.workers)
+            make_synthetic(folder, count, choices, workers=workers)
         report.places[f'{name} images'] = folder
 
 
@@ -183,7 +186,8 @@ def base_config(out: Path, checkpoint: str | Path, settings: QuickstartSettings,
         loader.persistent_workers = settings.workers > 0
     config.load_from = str(checkpoint) if Path(str(checkpoint)).is_file() else f'meshpose://{checkpoint}'
     config.work_dir = str(work_dir)
-    config.visualizer.name = work_dir.name  # runners of one process share a visualizer of the same name
+    # Runners of one process would share a visualizer of the same name, and its folder.
+    config.visualizer.name = f'{work_dir.name}_{time.time_ns()}'
     config.log_level = 'ERROR'
     return config
 

@@ -1,4 +1,4 @@
-"""The demo as a command, from image and weights to files, and every bad input with its message and exit code."""
+"""The demo as a command, from image and weights to files, and every bad input with its message."""
 import re
 
 import numpy as np
@@ -28,7 +28,8 @@ def run(weights, tmp_path, capsys):
     """Run the command; returns exit code, output and errors."""
 
     def run_command(*arguments):
-        code = main([*map(str, arguments), '--checkpoint', str(weights), '--out', str(tmp_path / 'out'), '--device', 'cpu'])
+        common = ['--checkpoint', str(weights), '--out', str(tmp_path / 'out'), '--device', 'cpu']
+        code = main([*map(str, arguments), *common])
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 

@@ -1,4 +1,4 @@
-"""From a training checkpoint to a file that carries its config, and back, without running or unpickling anything."""
+"""From a training checkpoint to a file that carries its config, and back, and nothing is run or unpickled."""
 import json
 
 import numpy as np
@@ -33,7 +33,8 @@ def test_command(checkpoint, tmp_path, capsys):
     figures = tmp_path / 'figures.json'
     figures.write_text(json.dumps({'synthetic-val': {'vertex_error_2d': 2.0}}))
     out = tmp_path / 'a.safetensors'
-    arguments = [str(checkpoint), str(out), '--figures', str(figures), '--note', 'seed=0', '--config', str(CONFIG)]
+    arguments = [str(checkpoint), str(out), '--figures', str(figures), '--note', 'seed=0']
+    arguments += ['--config', str(CONFIG)]
     assert main(arguments) == 0 and 'wrote' in capsys.readouterr().out
     metadata = read_metadata(out)
     assert metadata.figures == {'synthetic-val': {'vertex_error_2d': 2.0}} and metadata.notes == {'seed': '0'}
@@ -75,10 +76,11 @@ def test_config_text_round_trip():
 
 
 @pytest.mark.parametrize(
-    'text', ['a = __import__("os").getcwd()', 'import os', 'a = 1 + 1', 'a = dict(**b)', 'a: int = 1', 'a = b = 1', 'f()']
+    'text',
+    ['a = __import__("os")', 'import os', 'a = 1 + 1', 'a = dict(**b)', 'a: int = 1', 'a = b = 1', 'f()'],
 )
 def test_config_text_is_never_executed(text):
-    with pytest.raises(ValueError, match='x.safetensors: the config inside has more than plain data at line 1'):
+    with pytest.raises(ValueError, match='x.safetensors: the config inside .* plain data at line 1'):
         parse_config_text(text, 'x.safetensors')
 
 
