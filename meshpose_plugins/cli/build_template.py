@@ -7,7 +7,7 @@ import dataclasses
 import time
 
 from ..bodies import BODY_NAMES, load_body
-from ..templates import save_template
+from ..templates import MeshTemplate, builtin_templates, load_template, save_template
 from ..templates.builder import METHODS, TemplateSettings, build_template, random_bodies
 from ..templates.decimation import DecimationSettings
 from ..templates.quality import check_template, measure_template
@@ -32,26 +32,29 @@ def _candidates() -> dict[str, TemplateSettings]:
         'farthest points': farthest}
 
 
-def compare(body_name: str) -> str:
-    """Build all candidates and return a Markdown table of their figures (lengths in millimetres)."""
+def compare(body_name: str) -> None:
+    """Build all candidates, and measure the built-in template; print a Markdown table (lengths in millimetres)."""
     body = load_body(body_name)
     measured, _, _ = random_bodies(body, _MEASURED_BODIES, _MEASURED_SEED)
-    rows = []
-    for name, settings in _candidates().items():
-        template = build_template(body, settings=settings)
-        try:
-            check_template(template)
-            sound = 'yes'
-        except ValueError:
-            sound = 'no'
+    builtin = {f"shipped '{body_name}'": load_template(body_name)} if body_name in builtin_templates() else {}
+    header_shown = False
+    for name, candidate in {**builtin, **_candidates()}.items():
+        template = candidate if isinstance(candidate, MeshTemplate) else build_template(body, settings=candidate)
         figures = measure_template(template, measured)
-        if not rows:
-            rows = ['| candidate | closed, symmetric | ' + ' | '.join(key.replace('_', ' ') for key in figures) + ' |',
-                    '| --- ' * (len(figures) + 2) + '|']
+        if not header_shown:
+            print('| candidate | closed, symmetric | ' + ' | '.join(key.replace('_', ' ') for key in figures) + ' |')
+            print('| --- ' * (len(figures) + 2) + '|')
+            header_shown = True
         cells = [f'{value:.0f}' if value.is_integer() and value > 20 else f'{value:.2f}' for value in figures.values()]
-        rows.append(f'| {name} | {sound} | ' + ' | '.join(cells) + ' |')
-        print(rows[-1], flush=True)
-    return '\n'.join(rows)
+        print(f'| {name} | {_is_sound(template)} | ' + ' | '.join(cells) + ' |', flush=True)
+
+
+def _is_sound(template: MeshTemplate) -> str:
+    try:
+        check_template(template)
+    except ValueError:
+        return 'no'
+    return 'yes'
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -66,7 +69,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('--compare', action='store_true', help='print a table of candidates instead of building one')
     args = parser.parse_args(argv)
     if args.compare:
-        print(compare(args.body))
+        compare(args.body)
         return
     if not args.out:
         parser.error('--out FILE.npz is needed')

@@ -235,7 +235,7 @@ class MeshTemplate:
         if key not in self._on_device:
             dense = matrix()
             dense = dense.toarray() if isinstance(dense, csr_matrix) else dense
-            self._on_device[key] = torch.as_tensor(dense, dtype=xyz.dtype, device=xyz.device)
+            self._on_device[key] = torch.tensor(dense, dtype=xyz.dtype, device=xyz.device)
         return self._on_device[key] @ xyz
 
     def _check_vertices(self, xyz: Array) -> None:
