@@ -1,7 +1,7 @@
-"""Errors of predicted meshes: in the image, in space after alignment, of the visibility and of annotated points.
+"""Errors of predicted meshes: in the image, in space after alignment, of visibility and of annotated points.
 
-Everything is plain NumPy and takes leading batch dimensions. A sample for which an error has no meaning (a true mesh
-without height, say) gets NaN, so that it can be counted and left out of means.
+Everything is plain NumPy and takes leading batch dimensions. A sample for which an error has no meaning (a
+true mesh without height, say) gets NaN, so that it can be counted and left out of means.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ def uv_error(
 ) -> float:
     """Mean distance between annotated pixels and the predicted places of their surface points, in percent.
 
-    A point's predicted place is ``sum_k b_k * xy[v_k]``. No rendering is involved, so that hidden points count too.
+    A point's predicted place is ``sum_k b_k * xy[v_k]``. No rendering is involved, so that hidden points
+    count too.
 
     Args:
         predicted: predicted vertices, x and y in image px; a third coordinate is ignored.
@@ -62,12 +63,19 @@ def uv_error(
         ValueError: the shapes do not fit each other.
     """
     predicted = np.asarray(predicted, np.float64)
-    points_xy, vertex_ids, barycentrics = np.asarray(points_xy, np.float64), np.asarray(vertex_ids), np.asarray(barycentrics)
+    points_xy, vertex_ids, barycentrics = (
+        np.asarray(points_xy, np.float64),
+        np.asarray(vertex_ids),
+        np.asarray(barycentrics),
+    )
     count = len(points_xy)
     if predicted.ndim != 2 or predicted.shape[1] not in (2, 3):
         raise ValueError(f'predicted must be (V, 2) or (V, 3), got {predicted.shape}')
-    for name, array, shape in (('points_xy', points_xy, (count, 2)), ('vertex_ids', vertex_ids, (count, 3)),
-                               ('barycentrics', barycentrics, (count, 3))):
+    for name, array, shape in (
+        ('points_xy', points_xy, (count, 2)),
+        ('vertex_ids', vertex_ids, (count, 3)),
+        ('barycentrics', barycentrics, (count, 3)),
+    ):
         if array.shape != shape:
             raise ValueError(f'{name} must be {shape}, got {array.shape}')
     keep = np.ones(count, bool) if valid is None else np.asarray(valid, bool)
@@ -83,8 +91,8 @@ def align_similarity(
 ) -> np.ndarray:
     """Move points onto others by the least-squares rotation, positive scale and translation (Procrustes).
 
-    The rotation never mirrors. Points that all coincide go to the target's centroid. Source: S. Umeyama, "Least-squares
-    estimation of transformation parameters between two point patterns", PAMI 1991.
+    The rotation never mirrors. Points that all coincide go to the target's centroid. Source: S. Umeyama,
+    "Least-squares estimation of transformation parameters between two point patterns", PAMI 1991.
 
     Args:
         source: points to move, any unit.
@@ -104,7 +112,7 @@ def align_similarity(
     signs = np.ones_like(singular)
     signs[..., 2] = np.where(np.linalg.det(u) * np.linalg.det(vh) < 0, -1.0, 1.0)
     rotation = (u * signs[..., None, :]) @ vh
-    variance = (source ** 2).sum((-1, -2))
+    variance = (source**2).sum((-1, -2))
     scale = np.divide((singular * signs).sum(-1), variance, out=np.zeros_like(variance), where=variance > 0)
     return scale[..., None, None] * source @ np.swapaxes(rotation, -1, -2) + target_mean
 
@@ -113,7 +121,8 @@ def pa_mpvpe(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
     """Mean per-vertex position error after Procrustes alignment (rotation, scale, translation), in mm.
 
     Args:
-        predicted: (..., V, 3) predicted vertices in any unit and place, axes x right, y down, z away from the camera.
+        predicted: (..., V, 3) predicted vertices in any unit and place, axes x right, y down, z away from the
+            camera.
         true: (..., V, 3) true vertices in metres, same axes.
 
     Returns:
@@ -130,9 +139,9 @@ def mpvpe(
 ) -> np.ndarray:
     """Mean per-vertex position error with the root joints put together, in mm.
 
-    A scaled-orthographic prediction has pixels and no metres. The declared scale rule: after both root joints are moved
-    to the origin the prediction is multiplied by the least-squares scale onto the truth, ``<p, t> / <p, p>`` (not below
-    0). Orientation and shape are not aligned.
+    A scaled-orthographic prediction has pixels and no metres. The declared scale rule: after both root joints
+    are moved to the origin the prediction is multiplied by the least-squares scale onto the truth, ``<p, t> /
+    <p, p>`` (not below 0). Orientation and shape are not aligned.
 
     Args:
         predicted: predicted vertices in any unit, axes x right, y down, z away from the camera.
@@ -149,7 +158,7 @@ def mpvpe(
         raise ValueError(f'root_weights must be ({true.shape[-2]},), got {root_weights.shape}')
     predicted = predicted - (root_weights @ predicted)[..., None, :]
     true = true - (root_weights @ true)[..., None, :]
-    norm = (predicted ** 2).sum((-1, -2))
+    norm = (predicted**2).sum((-1, -2))
     product = np.maximum((predicted * true).sum((-1, -2)), 0.0)
     scale = np.divide(product, norm, out=np.zeros_like(norm), where=norm > 0)
     return np.linalg.norm(scale[..., None, None] * predicted - true, axis=-1).mean(-1) * MILLIMETRES_PER_METRE
@@ -176,7 +185,9 @@ def visibility_classes(
     """
     vertices, visibility = np.asarray(vertices), np.asarray(visibility)
     if vertices.shape[:-1] != visibility.shape:
-        raise ValueError(f'visibility must be {vertices.shape[:-1]} for vertices {vertices.shape}, got {visibility.shape}')
+        raise ValueError(
+            f'visibility must be {vertices.shape[:-1]} for vertices {vertices.shape}, got {visibility.shape}'
+        )
     x, y = vertices[..., 0], vertices[..., 1]
     outside = (x < -0.5) | (x >= width - 0.5) | (y < -0.5) | (y >= height - 0.5)
     return (visibility > 0) & ~outside, outside
@@ -199,10 +210,16 @@ def visibility_auc(
     Returns:
         a number in [0, 1]; NaN without a positive or without a negative.
     """
-    scores, positive, negative = np.ravel(scores), np.ravel(positive).astype(bool), np.ravel(negative).astype(bool)
+    scores, positive, negative = (
+        np.ravel(scores),
+        np.ravel(positive).astype(bool),
+        np.ravel(negative).astype(bool),
+    )
     if not len(scores) == len(positive) == len(negative):
-        raise ValueError(f'scores, positive and negative must have one length, got {len(scores)}, {len(positive)} and '
-                         f'{len(negative)}')
+        raise ValueError(
+            f'scores, positive and negative must have one length, got {len(scores)}, {len(positive)} and '
+            f'{len(negative)}'
+        )
     if (positive & negative).any():
         raise ValueError(f'{int((positive & negative).sum())} entries are both positive and negative')
     high, low = scores[positive], np.sort(scores[negative])
@@ -219,11 +236,15 @@ def _percent(distance: np.ndarray, size: np.ndarray) -> np.ndarray:
     return np.divide(100.0 * distance, size, out=np.full(np.shape(distance), np.nan), where=size > 0)
 
 
-def _check_pair(predicted: np.ndarray, true: np.ndarray, dimensions: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+def _check_pair(
+    predicted: np.ndarray, true: np.ndarray, dimensions: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
     """Return both as float64 if they are sets of as many points, (..., V, D), with D among ``dimensions``."""
     predicted, true = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
     wrong = [a for a in (predicted, true) if a.ndim < 2 or a.shape[-2] == 0 or a.shape[-1] not in dimensions]
     if wrong or predicted.shape[:-1] != true.shape[:-1]:
-        raise ValueError(f'expected two arrays (..., V, {" or ".join(map(str, dimensions))}) of one shape, got '
-                         f'{predicted.shape} and {true.shape}')
+        raise ValueError(
+            f'expected two arrays (..., V, {" or ".join(map(str, dimensions))}) of one shape, got '
+            f'{predicted.shape} and {true.shape}'
+        )
     return predicted, true

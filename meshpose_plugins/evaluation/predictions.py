@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 FORMAT = 'meshpose_predictions'
 #: Version of the file format, stored in each file.
 VERSION = 1
+#: Arrays of the .npz: one entry per person, and all people's vertices one after the other.
+_PER_RECORD = ('image_ids', 'instance_ids', 'boxes', 'scores', 'templates', 'vertex_counts')
+_PER_VERTEX = ('vertices', 'visibility')
 
 
 @dataclass
@@ -31,7 +35,8 @@ class PredictionRecord:
         box: (4,) x1, y1, x2, y2 of the person in image px.
         score: confidence of the person.
         template: name of the template whose vertices these are.
-        vertices: (V, 3) float32; x, y in image px, z in image px relative to the root joint, away from the camera.
+        vertices: (V, 3) float32; x, y in image px, z in image px relative to the root joint, away from the
+            camera.
         visibility: (V,) float32 in [0, 1].
     """
 
@@ -50,13 +55,15 @@ class PredictionRecord:
         self.visibility = np.asarray(self.visibility, np.float32)
 
 
-def validate_predictions(records: Sequence[PredictionRecord], template: MeshTemplate | None = None,
-                         where: str = 'predictions') -> None:
+def validate_predictions(
+    records: Sequence[PredictionRecord], template: MeshTemplate | None = None, where: str = 'predictions'
+) -> None:
     """Raise if records do not make a valid predictions file.
 
     Args:
         records: the people, of any number of images.
-        template: the template that all of them must be of; without it each template's records must agree in V.
+        template: the template that all of them must be of; without it each template's records must agree in
+            V.
         where: what error messages call the records (the file).
 
     Raises:
@@ -65,7 +72,9 @@ def validate_predictions(records: Sequence[PredictionRecord], template: MeshTemp
     counts = {} if template is None else {template.name: template.num_vertices}
     seen: set = set()
     for position, record in enumerate(records):
-        name = f'{where}: record {position} (image_id {record.image_id!r}, instance_id {record.instance_id!r})'
+        name = (
+            f'{where}: record {position} (image_id {record.image_id!r}, instance_id {record.instance_id!r})'
+        )
         _check_ids(record, name)
         if (record.image_id, record.instance_id) in seen:
             raise ValueError(f'{name}: this pair of ids appears twice')
@@ -99,14 +108,17 @@ def _check_arrays(record: PredictionRecord, name: str, count: int) -> None:
     if not np.isfinite(record.score):
         raise ValueError(f'{name}: score is {record.score}')
     if (record.box[2:] < record.box[:2]).any():
-        raise ValueError(f'{name}: box must be x1, y1, x2, y2 with x1 <= x2 and y1 <= y2, got {record.box.tolist()}')
+        raise ValueError(
+            f'{name}: box must be x1, y1, x2, y2 with x1 <= x2 and y1 <= y2, got {record.box.tolist()}'
+        )
     if (record.visibility < 0).any() or (record.visibility > 1).any():
         worst = record.visibility[np.argmax(np.abs(record.visibility - 0.5))]
         raise ValueError(f'{name}: visibility must lie in [0, 1], got {worst}')
 
 
-def save_predictions(path: str | Path, records: Sequence[PredictionRecord],
-                     template: MeshTemplate | None = None) -> Path:
+def save_predictions(
+    path: str | Path, records: Sequence[PredictionRecord], template: MeshTemplate | None = None
+) -> Path:
     """Write a predictions file, by way of a temporary name, so that a file that is there is complete.
 
     Args:
@@ -162,7 +174,9 @@ def _write_npz(stream, records: Sequence[PredictionRecord]) -> None:
     """Write all people's vertices one after the other, with their numbers, so that templates may be mixed."""
     counts = [len(record.vertices) for record in records]
     np.savez_compressed(
-        stream, format=FORMAT, version=VERSION,
+        stream,
+        format=FORMAT,
+        version=VERSION,
         image_ids=_id_array([record.image_id for record in records]),
         instance_ids=_id_array([record.instance_id for record in records]),
         boxes=np.array([record.box for record in records], np.float32).reshape(-1, 4),
@@ -170,31 +184,50 @@ def _write_npz(stream, records: Sequence[PredictionRecord]) -> None:
         templates=np.array([record.template for record in records], np.str_),
         vertex_counts=np.array(counts, np.int64),
         vertices=np.concatenate([np.zeros((0, 3), np.float32)] + [record.vertices for record in records]),
-        visibility=np.concatenate([np.zeros(0, np.float32)] + [record.visibility for record in records]))
+        visibility=np.concatenate([np.zeros(0, np.float32)] + [record.visibility for record in records]),
+    )
 
 
 def _read_npz(path: Path) -> list[PredictionRecord]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             content = {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f'{path}: no readable .npz file: {error}') from None
-    fields = ('image_ids', 'instance_ids', 'boxes', 'scores', 'templates', 'vertex_counts', 'vertices', 'visibility')
-    _check_header(path, {name: value.item() for name, value in content.items() if value.ndim == 0}, content, fields)
+    header = {name: value.item() for name, value in content.items() if value.ndim == 0}
+    _check_header(path, header, content, _PER_RECORD + _PER_VERTEX)
     counts = content['vertex_counts']
-    for name, length in [(name, len(counts)) for name in fields[:5]] + [(name, counts.sum()) for name in fields[6:]]:
+    lengths = {name: len(counts) for name in _PER_RECORD} | {name: counts.sum() for name in _PER_VERTEX}
+    for name, length in lengths.items():
         if len(content[name]) != length:
-            raise ValueError(f'{path}: {name} has {len(content[name])} entries, vertex_counts asks for {length}')
+            found = len(content[name])
+            raise ValueError(f'{path}: {name} has {found} entries, vertex_counts asks for {length}')
     ends = np.cumsum(counts)[:-1]
-    columns = [content['image_ids'].tolist(), content['instance_ids'].tolist(), content['boxes'],
-               content['scores'].tolist(), content['templates'].tolist(), np.split(content['vertices'], ends), np.split(content['visibility'], ends)]
+    columns = [
+        content['image_ids'].tolist(),
+        content['instance_ids'].tolist(),
+        content['boxes'],
+        content['scores'].tolist(),
+        content['templates'].tolist(),
+        np.split(content['vertices'], ends),
+        np.split(content['visibility'], ends),
+    ]
     return [PredictionRecord(*row) for row in zip(*columns)]
 
 
 def _write_json(stream, records: Sequence[PredictionRecord]) -> None:
-    rows = [dict(image_id=_plain(record.image_id), instance_id=_plain(record.instance_id), box=_numbers(record.box),
-                 score=record.score, template=record.template, vertices=_numbers(record.vertices),
-                 visibility=_numbers(record.visibility)) for record in records]
+    rows = [
+        dict(
+            image_id=_plain(record.image_id),
+            instance_id=_plain(record.instance_id),
+            box=_numbers(record.box),
+            score=record.score,
+            template=record.template,
+            vertices=_numbers(record.vertices),
+            visibility=_numbers(record.visibility),
+        )
+        for record in records
+    ]
     text = json.dumps(dict(format=FORMAT, version=VERSION, records=rows), allow_nan=False)
     stream.write(text.encode('utf-8'))
 
@@ -207,6 +240,8 @@ def _read_json(path: Path) -> list[PredictionRecord]:
     if not isinstance(content, dict):
         raise ValueError(f'{path}: a predictions file holds an object, got {type(content).__name__}')
     _check_header(path, content, content, ('records',))
+    if not isinstance(content['records'], list):
+        raise ValueError(f"{path}: records must be a list, got {type(content['records']).__name__}")
     records = []
     for position, row in enumerate(content['records']):
         try:
@@ -218,10 +253,14 @@ def _read_json(path: Path) -> list[PredictionRecord]:
 
 def _check_header(path: Path, header: dict, content: dict, fields: Sequence[str]) -> None:
     if header.get('format') != FORMAT:
-        raise ValueError(f"{path}: no predictions file: format is {header.get('format')!r}, expected '{FORMAT}'")
+        raise ValueError(
+            f"{path}: no predictions file: format is {header.get('format')!r}, expected '{FORMAT}'"
+        )
     if header.get('version') != VERSION:
-        raise ValueError(f"{path}: version {header.get('version')!r} is not known, this library reads {VERSION}; update "
-                         'meshpose_plugins or write the file again')
+        raise ValueError(
+            f"{path}: version {header.get('version')!r} is not known, this library reads {VERSION}; update "
+            'meshpose_plugins or write the file again'
+        )
     for name in fields:
         if name not in content:
             raise ValueError(f"{path}: field '{name}' is missing")

@@ -7,8 +7,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meshpose_plugins.evaluation import (align_similarity, mpvpe, pa_mpvpe, uv_error, vertex_error_2d, visibility_auc,
-                                         visibility_classes)
+from meshpose_plugins.evaluation import (
+    align_similarity,
+    mpvpe,
+    pa_mpvpe,
+    uv_error,
+    vertex_error_2d,
+    visibility_auc,
+    visibility_classes,
+)
 
 
 def random_rotation(rng):
@@ -54,7 +61,8 @@ def test_alignment_equals_roma(rng):
     for _ in range(20):
         source, target = rng.normal(size=(2, 30, 3))
         rotation, translation, scale = roma.rigid_points_registration(
-            torch.as_tensor(source), torch.as_tensor(target), compute_scaling=True)
+            torch.as_tensor(source), torch.as_tensor(target), compute_scaling=True
+        )
         expected = scale * torch.as_tensor(source) @ rotation.T + translation
         np.testing.assert_allclose(align_similarity(source, target), expected, atol=1e-10)
 
@@ -68,7 +76,7 @@ def test_alignment_is_the_best_similarity(rng):
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 2 ** 31), scale=st.floats(0.01, 500))
+@given(seed=st.integers(0, 2**31), scale=st.floats(0.01, 500))
 def test_pa_mpvpe_ignores_similarities_only(seed, scale):
     rng = np.random.default_rng(seed)
     true, predicted = rng.normal(size=(2, 25, 3))
@@ -116,7 +124,9 @@ def test_mpvpe_scales_but_does_not_turn(rng):
     assert mpvpe(turned, true, root) > 100
     assert mpvpe(turned, true, root) >= pa_mpvpe(turned, true)
     # A prediction turned inside out is not helped by a negative scale.
-    assert mpvpe(-true, true, root) == pytest.approx(1000 * np.linalg.norm(true - true.mean(0), axis=1).mean())
+    assert mpvpe(-true, true, root) == pytest.approx(
+        1000 * np.linalg.norm(true - true.mean(0), axis=1).mean()
+    )
     assert np.isfinite(mpvpe(np.zeros((50, 3)), true, root))
 
 
@@ -166,7 +176,7 @@ def test_auc_of_perfect_constant_and_reversed_scores():
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 2 ** 31), levels=st.integers(1, 20))
+@given(seed=st.integers(0, 2**31), levels=st.integers(1, 20))
 def test_auc_equals_the_count_of_ordered_pairs(seed, levels):
     rng = np.random.default_rng(seed)
     scores = rng.integers(0, levels, 60) / levels

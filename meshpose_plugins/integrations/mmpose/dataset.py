@@ -15,7 +15,13 @@ from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.registry import DATASETS
 from mmpose.structures.bbox import bbox_xywh2xyxy
 
-from meshpose_plugins.data.densepose import NUM_KEYPOINTS, DensePoseCoco, DensePosePoints, PersonRecord, read_json
+from meshpose_plugins.data.densepose import (
+    NUM_KEYPOINTS,
+    DensePoseCoco,
+    DensePosePoints,
+    PersonRecord,
+    read_json,
+)
 from meshpose_plugins.data.records import SurfacePoints
 from meshpose_plugins.templates import load_template
 
@@ -27,8 +33,9 @@ class _TolerantReader(DensePoseCoco):
         self.problems: list[str] = []
         super().__init__(*args, **kwargs)
 
-    def _read_one(self, position: int, annotation: dict,
-                  images: dict) -> tuple[PersonRecord | None, DensePosePoints | None]:
+    def _read_one(
+        self, position: int, annotation: dict, images: dict
+    ) -> tuple[PersonRecord | None, DensePosePoints | None]:
         try:
             return super()._read_one(position, annotation, images)
         except ValueError as error:
@@ -42,10 +49,11 @@ class MeshPoseDataset(BaseCocoStyleDataset):
     """People with any of keypoints, DensePose points and meshes, for top-down training and testing in MMPose.
 
     Beyond what MMPose's ``CocoDataset`` gives, a sample has ``surface_points`` (SurfacePoints, image px),
-    ``vertices_image`` (1, V, 3), ``vertices_camera`` (1, V, 3) and ``vertex_visibility`` (1, V), the last three None
-    without a mesh. Plain COCO files work: their people simply have no such labels. Unlike ``CocoDataset`` a person
-    without labelled keypoints stays. Broken annotations are dropped and counted, and the first few are named in the
-    log. An unreadable image is reported once and another sample is drawn (in test mode it is an error).
+    ``vertices_image`` (1, V, 3), ``vertices_camera`` (1, V, 3) and ``vertex_visibility`` (1, V), the last
+    three None without a mesh. Plain COCO files work: their people simply have no such labels. Unlike
+    ``CocoDataset`` a person without labelled keypoints stays. Broken annotations are dropped and counted, and
+    the first few are named in the log. An unreadable image is reported once and another sample is drawn (in
+    test mode it is an error).
 
     Args:
         ann_file: the DensePose-COCO style JSON.
@@ -68,11 +76,20 @@ class MeshPoseDataset(BaseCocoStyleDataset):
     #: So many broken annotations are named in the log, the others are counted.
     NAMED_PROBLEMS = 5
 
-    def __init__(self, ann_file: str = '', template: str = 'anny', mesh_file: str | None = None,
-                 densepose_surface: str | None = None, drop_unlabelled: bool = False, max_unreadable: int = 20,
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        ann_file: str = '',
+        template: str = 'anny',
+        mesh_file: str | None = None,
+        densepose_surface: str | None = None,
+        drop_unlabelled: bool = False,
+        max_unreadable: int = 20,
+        **kwargs,
+    ) -> None:
         if kwargs.get('data_mode', 'topdown') != 'topdown':
-            raise ValueError(f"MeshPoseDataset works top-down: data_mode must be 'topdown', got {kwargs['data_mode']!r}")
+            raise ValueError(
+                f"MeshPoseDataset works top-down: data_mode must be 'topdown', got {kwargs['data_mode']!r}"
+            )
         self.template = template
         self.mesh_file = mesh_file
         self.densepose_surface = densepose_surface
@@ -101,16 +118,20 @@ class MeshPoseDataset(BaseCocoStyleDataset):
         try:
             reader = _TolerantReader(self.ann_file, template, self.mesh_file, self.densepose_surface)
         except FileNotFoundError as error:
-            raise FileNotFoundError(f'{error}; check data_root, ann_file and mesh_file of the data set in the config '
-                                    '(tools/make_synthetic.py makes a data set)') from None
+            raise FileNotFoundError(
+                f'{error}; check data_root, ann_file and mesh_file of the data set in the config '
+                '(tools/make_synthetic.py makes a data set)'
+            ) from None
         self._meshes = reader.meshes
         self.dropped = reader.dropped
-        for problem in reader.problems[:self.NAMED_PROBLEMS]:
+        for problem in reader.problems[: self.NAMED_PROBLEMS]:
             print_log(f'annotation dropped: {problem}', logger='current', level=logging.WARNING)
         people = [self._data_info(record) for record in reader if self._is_wanted(record)]
         if not people:
             first = f', the first because of: {reader.problems[0]}' if reader.problems else ''
-            raise ValueError(f'{self.ann_file}: no usable person is left; dropped: {dict(self.dropped)}{first}')
+            raise ValueError(
+                f'{self.ann_file}: no usable person is left; dropped: {dict(self.dropped)}{first}'
+            )
         self._log_summary(people)
         return people
 
@@ -130,14 +151,18 @@ class MeshPoseDataset(BaseCocoStyleDataset):
         return reason is None
 
     def _mesh_is_finite(self, index: int) -> bool:
-        return bool(np.isfinite(self._meshes.vertices_image[index]).all()
-                    and np.isfinite(self._meshes.vertices_camera[index]).all())
+        return bool(
+            np.isfinite(self._meshes.vertices_image[index]).all()
+            and np.isfinite(self._meshes.vertices_camera[index]).all()
+        )
 
     def _log_summary(self, people: list[dict]) -> None:
         points = [len(person['surface_points']) for person in people]
         meshes = sum(person['mesh_index'] >= 0 for person in people)
-        text = (f'MeshPoseDataset {self.ann_file}: {len(people)} people, {np.count_nonzero(points)} with points '
-                f'({sum(points)} in all), {meshes} with meshes')
+        text = (
+            f'MeshPoseDataset {self.ann_file}: {len(people)} people, {np.count_nonzero(points)} with points '
+            f'({sum(points)} in all), {meshes} with meshes'
+        )
         dropped = ', '.join(f'{count} x {reason}' for reason, count in sorted(self.dropped.items()))
         print_log(f'{text}; dropped: {dropped}' if dropped else text, logger='current')
 
@@ -164,27 +189,38 @@ class MeshPoseDataset(BaseCocoStyleDataset):
             segmentation=record.segmentation,
             id=record.annotation_id,
             category_id=np.array(1),
-            # What CocoMetric reads when it is given no ann_file; the dense fields would make every batch heavy.
-            raw_ann_info=dict(id=record.annotation_id, image_id=record.image_id, category_id=1, iscrowd=0,
-                              bbox=record.bbox.tolist(), area=record.area, keypoints=keypoints.ravel().tolist(),
-                              num_keypoints=int(np.count_nonzero(keypoints[:, 2]))),
+            # What CocoMetric reads when it is given no ann_file, without the heavy dense fields.
+            raw_ann_info=dict(
+                id=record.annotation_id,
+                image_id=record.image_id,
+                category_id=1,
+                iscrowd=0,
+                bbox=record.bbox.tolist(),
+                area=record.area,
+                keypoints=keypoints.ravel().tolist(),
+                num_keypoints=int(np.count_nonzero(keypoints[:, 2])),
+            ),
             surface_points=record.points if record.points is not None else SurfacePoints.empty(),
-            mesh_index=record.mesh_index)
+            mesh_index=record.mesh_index,
+        )
 
     def _load_detection_results(self) -> list[dict]:
-        """Read the boxes of ``bbox_file`` (COCO results: image_id, category_id, bbox xywh, score), without labels."""
+        """Read the boxes of ``bbox_file`` (COCO results: image_id, category_id, bbox xywh, score)."""
         if not osp.isfile(self.bbox_file):
             raise FileNotFoundError(f'{self.bbox_file}: no such bbox_file')
         detections = load(self.bbox_file)
         if not isinstance(detections, list):
-            raise ValueError(f'{self.bbox_file}: must hold a list of detections, got {type(detections).__name__}')
+            raise ValueError(
+                f'{self.bbox_file}: must hold a list of detections, got {type(detections).__name__}'
+            )
         images = {image['id']: image for image in read_json(self.ann_file)['images']}
         people = []
         for position, detection in enumerate(detections):
             missing = [key for key in ('image_id', 'category_id', 'bbox', 'score') if key not in detection]
             if missing or detection['image_id'] not in images:
-                problem = f"'{missing[0]}' is missing" if missing else (
-                    f"image_id {detection['image_id']} is not among the images of {self.ann_file}")
+                problem = f"image_id {detection.get('image_id')} is not among the images of {self.ann_file}"
+                if missing:
+                    problem = f"'{missing[0]}' is missing"
                 raise ValueError(f'{self.bbox_file}: detection {position}: {problem}')
             if detection['category_id'] == 1:
                 people.append(self._detection_info(len(people), detection, images[detection['image_id']]))
@@ -201,14 +237,18 @@ class MeshPoseDataset(BaseCocoStyleDataset):
             keypoints_visible=np.ones((1, NUM_KEYPOINTS), np.float32),
             id=identity,
             surface_points=SurfacePoints.empty(),
-            mesh_index=-1)
+            mesh_index=-1,
+        )
 
     def get_data_info(self, idx: int) -> dict:
         """Return the dict of one sample, with its mesh, before the pipeline."""
         info = super().get_data_info(idx)
         row = info.pop('mesh_index')
-        for key, name in (('vertices_image', 'vertices_image'), ('vertices_camera', 'vertices_camera'),
-                          ('vertex_visibility', 'visibility')):
+        for key, name in (
+            ('vertices_image', 'vertices_image'),
+            ('vertices_camera', 'vertices_camera'),
+            ('vertex_visibility', 'visibility'),
+        ):
             info[key] = None if row < 0 else np.array(getattr(self._meshes, name)[row])[None]
         return info
 
@@ -228,14 +268,16 @@ class MeshPoseDataset(BaseCocoStyleDataset):
         return sample
 
     def _report_unreadable(self, problem: str, error: Exception) -> None:
-        """Log an unreadable image once; raise in test mode, or if there has been nothing else for some time."""
+        """Log an unreadable image once; raise in test mode, or after too many in a row."""
         self._unreadable_in_a_row += 1
         hint = f"check data_root and data_prefix of the data set of {self.ann_file}"
         if self.test_mode:
             raise ValueError(f'{problem}; {hint}') from error
         if self._unreadable_in_a_row >= self.max_unreadable:
-            raise ValueError(f'{self._unreadable_in_a_row} images one after the other were unreadable, the last one '
-                             f'{problem}; {hint}') from error
+            raise ValueError(
+                f'{self._unreadable_in_a_row} images one after the other were unreadable, the last one '
+                f'{problem}; {hint}'
+            ) from error
         if problem not in self._unreadable_paths:
             self._unreadable_paths.add(problem)
             print_log(f'image skipped: {problem}', logger='current', level=logging.WARNING)

@@ -20,30 +20,34 @@ from meshpose_plugins.templates import load_template
 class MeshPoseMetric(BaseMetric):
     """Mean errors of the predicted meshes of a data set.
 
-    ==================== ======================================================================================
-    vertex_error_2d      2-D vertex error, percent of the true mesh's height in the image
-    pa_mpvpe             per-vertex position error after Procrustes alignment, mm
-    mpvpe                per-vertex position error, root joints together, least-squares scale, mm
-    visibility_auc       ROC area of the visibility over all people: seen vertices against those outside the image
-    uv_error             distance of annotated points from their predicted places, percent of the box height
-    ==================== ======================================================================================
+    * ``vertex_error_2d``: 2-D vertex error, percent of the true mesh's height in the image
+    * ``pa_mpvpe``: per-vertex position error after Procrustes alignment, mm
+    * ``mpvpe``: per-vertex position error, root joints together, least-squares scale, mm
+    * ``visibility_auc``: ROC area of the visibility, vertices seen against vertices outside the image
+    * ``uv_error``: distance of annotated points from their predicted places, percent of the box's height
 
-    Needs samples of ``MeshPoseTransform`` and ``PackMeshPoseInputs`` and predictions ``vertices`` (1, V, 3) in image px and
-    ``vertex_visibility`` (1, V). People without the labels of an error are left out of its mean; an error for which nobody
-    has labels is not reported. Definitions: :mod:`meshpose_plugins.evaluation.mesh_errors`.
+    Needs samples of ``MeshPoseTransform`` and ``PackMeshPoseInputs`` and predictions ``vertices`` (1, V, 3)
+    in image px and ``vertex_visibility`` (1, V). People without the labels of an error are left out of its
+    mean; an error for which nobody has labels is not reported. Definitions:
+    :mod:`meshpose_plugins.evaluation.mesh_errors`.
 
     Args:
         template: name or path of the template.
-        outfile_prefix: also write the predictions, to ``<outfile_prefix>.npz`` (or to this name if it ends in .npz or
-            .json).
+        outfile_prefix: also write the predictions, to ``<outfile_prefix>.npz`` (or to this name if it ends in
+            .npz or .json).
         collect_device: as in mmengine's BaseMetric.
         prefix: put before the names; 'mesh' if not given.
     """
 
     default_prefix = 'mesh'
 
-    def __init__(self, template: str = 'anny', outfile_prefix: str | None = None, collect_device: str = 'cpu',
-                 prefix: str | None = None) -> None:
+    def __init__(
+        self,
+        template: str = 'anny',
+        outfile_prefix: str | None = None,
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.template = load_template(template)
         self.outfile = None
@@ -60,13 +64,17 @@ class MeshPoseMetric(BaseMetric):
         """
         for sample in data_samples:
             if 'pred_instances' not in sample or 'vertices' not in sample['pred_instances']:
-                raise ValueError('MeshPoseMetric needs pred_instances.vertices, which MeshPoseEstimator predicts: set '
-                                 "model=dict(type='MeshPoseEstimator', ...) in the config")
+                raise ValueError(
+                    'MeshPoseMetric needs pred_instances.vertices, which MeshPoseEstimator predicts: set '
+                    "model=dict(type='MeshPoseEstimator', ...) in the config"
+                )
             self.results.append(self._errors(sample))
 
     def _errors(self, sample: dict) -> dict:
         """Return the errors of one person (NaN without labels), and its visibility scores."""
-        predicted, visibility = (_array(sample['pred_instances'][name])[0] for name in ('vertices', 'vertex_visibility'))
+        predicted, visibility = (
+            _array(sample['pred_instances'][name])[0] for name in ('vertices', 'vertex_visibility')
+        )
         self._check_vertices(predicted, sample)
         result = dict(uv_error=_uv_error(sample, predicted))
         labels = sample['gt_instance_labels']
@@ -75,31 +83,44 @@ class MeshPoseMetric(BaseMetric):
             true_camera = _array(labels['vertices_camera'])[0]
             height, width = sample['ori_shape'][:2]
             positive, negative = mesh_errors.visibility_classes(
-                true_image, _array(labels['vertex_visibility'])[0], width, height)
+                true_image, _array(labels['vertex_visibility'])[0], width, height
+            )
             root_weights = self.template.joint_regressor[self.template.root_joint]
             result.update(
                 vertex_error_2d=float(mesh_errors.vertex_error_2d(predicted, true_image)),
                 pa_mpvpe=float(mesh_errors.pa_mpvpe(predicted, true_camera)),
                 mpvpe=float(mesh_errors.mpvpe(predicted, true_camera, root_weights)),
-                visibility=(visibility[positive], visibility[negative]))
+                visibility=(visibility[positive], visibility[negative]),
+            )
         if self.outfile is not None:
             result['record'] = self._record(sample, predicted, visibility)
         return result
 
     def _check_vertices(self, predicted: np.ndarray, sample: dict) -> None:
         if predicted.shape != (self.template.num_vertices, 3):
-            raise ValueError(f"the model predicts vertices {predicted.shape} for {sample.get('img_path')}, template "
-                             f"'{self.template.name}' has {self.template.num_vertices}: give the head and "
-                             "MeshPoseMetric(template=...) the same template")
+            raise ValueError(
+                f"the model predicts vertices {predicted.shape} for {sample.get('img_path')}, template "
+                f"'{self.template.name}' has {self.template.num_vertices}: give the head and "
+                "MeshPoseMetric(template=...) the same template"
+            )
         if not np.isfinite(predicted).all():
-            raise ValueError(f"the model predicts vertices that are not finite for {sample.get('img_path')}: the training "
-                             'has diverged; lower the learning rate and go on from an earlier checkpoint')
+            raise ValueError(
+                f"the model predicts vertices that are not finite for {sample.get('img_path')}: the training "
+                'has diverged; lower the learning rate and go on from an earlier checkpoint'
+            )
 
     def _record(self, sample: dict, predicted: np.ndarray, visibility: np.ndarray) -> PredictionRecord:
         instances = sample['pred_instances']
         score = float(_array(instances['bbox_scores'])[0]) if 'bbox_scores' in instances else 1.0
-        return PredictionRecord(sample['img_id'], sample['id'], _array(instances['bboxes'])[0], score, self.template.name,
-                                predicted, np.clip(visibility, 0, 1))
+        return PredictionRecord(
+            sample['img_id'],
+            sample['id'],
+            _array(instances['bboxes'])[0],
+            score,
+            self.template.name,
+            predicted,
+            np.clip(visibility, 0, 1),
+        )
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Average the errors of all people.
@@ -108,7 +129,7 @@ class MeshPoseMetric(BaseMetric):
             results: what :meth:`process` collected, from all processes.
 
         Returns:
-            The metrics of the table above, for which somebody has labels.
+            The metrics for which somebody has labels.
         """
         metrics = {}
         for name in ('vertex_error_2d', 'pa_mpvpe', 'mpvpe', 'uv_error'):
@@ -119,8 +140,12 @@ class MeshPoseMetric(BaseMetric):
         if np.isfinite(auc):
             metrics['visibility_auc'] = auc
         if not metrics:
-            print_log('MeshPoseMetric: nobody in the data set has points or a mesh, nothing to measure: check ann_file and '
-                      'mesh_file', logger='current', level=logging.WARNING)
+            print_log(
+                'MeshPoseMetric: nobody in the data set has points or a mesh, nothing to measure: '
+                'check ann_file and mesh_file',
+                logger='current',
+                level=logging.WARNING,
+            )
         if self.outfile is not None:
             path = save_predictions(self.outfile, [result['record'] for result in results], self.template)
             print_log(f'predictions of {len(results)} people: {path}', logger='current')
@@ -133,8 +158,10 @@ def _uv_error(sample: dict, predicted: np.ndarray) -> float:
     if 'points_xy' not in instances:
         return float('nan')
     _, y1, _, y2 = _array(instances['bboxes'])[0]
-    xy, ids, barycentrics, valid = (_array(instances[name])[0] for name in (
-        'points_xy', 'point_vertex_ids', 'point_barycentrics', 'point_valid'))
+    xy, ids, barycentrics, valid = (
+        _array(instances[name])[0]
+        for name in ('points_xy', 'point_vertex_ids', 'point_barycentrics', 'point_valid')
+    )
     return mesh_errors.uv_error(predicted, xy, ids, barycentrics, y2 - y1, valid)
 
 

@@ -1,4 +1,4 @@
-"""Pipeline steps that take surface points, meshes and person masks where MMPose's stock transforms took the image."""
+"""Pipeline steps that take points, meshes and person masks where MMPose's stock transforms took the image."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ def flip_matrix(direction: str | None, width: int, height: int) -> np.ndarray:
     """Return the (2, 3) matrix by which MMPose's ``RandomFlip`` moves pixels, identity for None.
 
     Args:
-        direction: None, 'horizontal' (x -> width - 1 - x), 'vertical' (y -> height - 1 - y) or 'diagonal' (both).
+        direction: None, 'horizontal' (x -> width - 1 - x), 'vertical' (y -> height - 1 - y) or 'diagonal'
+            (both).
         width: width of the flipped image in pixels.
         height: height of the flipped image in pixels.
     """
     if direction not in (None, 'horizontal', 'vertical', 'diagonal'):
-        raise ValueError(f"flip_direction must be 'horizontal', 'vertical', 'diagonal' or None, got {direction!r}")
+        raise ValueError(
+            f"flip_direction must be 'horizontal', 'vertical', 'diagonal' or None, got {direction!r}"
+        )
     matrix = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     if direction in ('horizontal', 'diagonal'):
         matrix[0] = -1.0, 0.0, width - 1
@@ -36,13 +39,15 @@ def crop_matrix(results: dict, use_udp: bool = False) -> np.ndarray:
     """Return the (2, 3) matrix by which MMPose's ``TopdownAffine`` has just moved the pixels of one person.
 
     Args:
-        results: a pipeline dict with ``bbox_center``, ``bbox_scale``, ``input_size`` and, optionally, ``bbox_rotation``
-            (degrees), as ``TopdownAffine`` leaves them.
+        results: a pipeline dict with ``bbox_center``, ``bbox_scale``, ``input_size`` and, optionally,
+            ``bbox_rotation`` (degrees), as ``TopdownAffine`` leaves them.
         use_udp: the ``use_udp`` of that ``TopdownAffine``.
     """
     rotation = float(results['bbox_rotation'][0]) if 'bbox_rotation' in results else 0.0
     build = get_udp_warp_matrix if use_udp else get_warp_matrix
-    matrix = build(results['bbox_center'][0], results['bbox_scale'][0], rotation, output_size=results['input_size'])
+    matrix = build(
+        results['bbox_center'][0], results['bbox_scale'][0], rotation, output_size=results['input_size']
+    )
     return np.asarray(matrix, np.float64)
 
 
@@ -88,35 +93,38 @@ def carry_vertices(
 
 
 def carry_camera_vertices(vertices: np.ndarray, matrix: np.ndarray, symmetry: np.ndarray) -> np.ndarray:
-    """Turn and mirror root-relative vertices in metres (..., V, 3) as an affine map turns the image; sizes stay."""
+    """Turn and mirror metric vertices (..., V, 3) as an affine map turns the image; sizes stay."""
     linear = matrix[:, :2] / np.sqrt(abs(np.linalg.det(matrix[:, :2])))
     return carry_vertices(vertices, np.column_stack([linear, np.zeros(2)]), symmetry)
 
 
 def inside_frame(xy: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Tell which positions (..., 2 or more) lie on a pixel of a frame (integer coordinates are pixel centres)."""
+    """Tell which positions (..., 2 or more) lie on a pixel of a frame; integers are pixel centres."""
     x, y = xy[..., 0], xy[..., 1]
     return (x >= -0.5) & (x < width - 0.5) & (y >= -0.5) & (y < height - 0.5)
 
 
 @TRANSFORMS.register_module()
 class MeshPoseTransform(BaseTransform):
-    """Carry surface points, meshes and the person mask through the flip and the crop that the image went through.
+    """Carry surface points, meshes and the person mask through the image's flip and crop.
 
-    Place it after ``TopdownAffine``. It needs no random numbers of its own: it reads what stock ``RandomFlip``,
-    ``RandomBBoxTransform``, ``RandomHalfBody`` and ``TopdownAffine`` left in the pipeline dict, and does the same to
-    the labels in one affine map. ``RandomFlip`` has to come before ``TopdownAffine``, as in MMPose's configs.
+    Place it after ``TopdownAffine``. It needs no random numbers of its own: it reads what stock
+    ``RandomFlip``, ``RandomBBoxTransform``, ``RandomHalfBody`` and ``TopdownAffine`` left in the pipeline
+    dict, and does the same to the labels in one affine map. ``RandomFlip`` has to come before
+    ``TopdownAffine``, as in MMPose's configs.
 
-    Required keys: ``img_shape``, ``bbox_center``, ``bbox_scale``, ``input_size``; optional: ``bbox_rotation``, ``flip``,
-    ``flip_direction``, ``surface_points``, ``vertices_image`` (1, V, 3), ``vertices_camera`` (1, V, 3),
-    ``vertex_visibility`` (1, V), ``segmentation``. Labels that are absent become empty ones (``vertices_valid`` False).
+    Required keys: ``img_shape``, ``bbox_center``, ``bbox_scale``, ``input_size``; optional:
+    ``bbox_rotation``, ``flip``, ``flip_direction``, ``surface_points``, ``vertices_image`` (1, V, 3),
+    ``vertices_camera`` (1, V, 3), ``vertex_visibility`` (1, V), ``segmentation``. Labels that are absent
+    become empty ones (``vertices_valid`` False).
 
     Modified keys, now in the flipped image's frame: ``surface_points``, ``vertices_image``.
 
-    Added keys: ``surface_points_crop`` (crop px; invalid outside the crop), ``vertices_crop`` (1, V, 3) crop px with z
-    relative to the root joint in crop px, ``vertices_valid`` (1, V) bool, ``vertices_camera`` (1, V, 3) metres, mirrored
-    and turned in the image plane with the crop, ``vertex_visibility`` (1, V) float32, zero outside the crop, and with
-    ``with_mask``: ``person_mask`` (1, H, W) float32 in [0, 1] and ``person_mask_valid`` (1,) bool.
+    Added keys: ``surface_points_crop`` (crop px; invalid outside the crop), ``vertices_crop`` (1, V, 3) crop
+    px with z relative to the root joint in crop px, ``vertices_valid`` (1, V) bool, ``vertices_camera`` (1,
+    V, 3) metres, mirrored and turned in the image plane with the crop, ``vertex_visibility`` (1, V) float32,
+    zero outside the crop, and with ``with_mask``: ``person_mask`` (1, H, W) float32 in [0, 1] and
+    ``person_mask_valid`` (1,) bool.
 
     Args:
         template: name or path of the template whose vertices the labels have.
@@ -134,8 +142,10 @@ class MeshPoseTransform(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Carry the labels of one person; see the class for the keys."""
         if 'input_size' not in results:
-            raise ValueError("MeshPoseTransform found no 'input_size': put dict(type='MeshPoseTransform') after "
-                             "dict(type='TopdownAffine', ...) in the pipeline")
+            raise ValueError(
+                "MeshPoseTransform found no 'input_size': put dict(type='MeshPoseTransform') after "
+                "dict(type='TopdownAffine', ...) in the pipeline"
+            )
         height, width = results['img_shape'][:2]
         flip = flip_matrix(results.get('flip_direction') if results.get('flip') else None, width, height)
         crop = crop_matrix(results, self.use_udp)
@@ -147,7 +157,7 @@ class MeshPoseTransform(BaseTransform):
         return results
 
     def _check_same_crop(self, results: dict, crop: np.ndarray) -> None:
-        """Compare our crop matrix with where ``TopdownAffine`` took the keypoints, which tells a wrong ``use_udp``."""
+        """Raise if ``TopdownAffine`` took the keypoints elsewhere, as with another ``use_udp``."""
         before, after = results.get('keypoints'), results.get('transformed_keypoints')
         if before is None or after is None or np.ndim(after) < 2:
             return
@@ -155,18 +165,21 @@ class MeshPoseTransform(BaseTransform):
         difference = np.nanmax(np.abs(expected - after[..., :2]), initial=0.0)
         if difference > 0.1:
             raise ValueError(
-                f'MeshPoseTransform(use_udp={self.use_udp}) and the TopdownAffine before it move points {difference:.2f} px '
-                'apart: give both the same use_udp, and put nothing between them that moves the image')
+                f'MeshPoseTransform(use_udp={self.use_udp}) and the TopdownAffine before it move points '
+                f'{difference:.2f} px apart: give both the same use_udp, and put nothing that moves the '
+                'image between them'
+            )
 
     def _carry_points(self, results: dict, flip: np.ndarray, crop: np.ndarray) -> None:
         """Set ``surface_points`` (flipped image px) and ``surface_points_crop`` (crop px)."""
         points = results.get('surface_points')
         points = SurfacePoints.empty() if points is None else carry_points(points, flip, self.symmetry)
         results['surface_points'] = points
-        results['surface_points_crop'] = carry_points(points, crop, self.symmetry).inside(*results['input_size'])
+        in_crop = carry_points(points, crop, self.symmetry)
+        results['surface_points_crop'] = in_crop.inside(*results['input_size'])
 
     def _carry_mesh(self, results: dict, flip: np.ndarray, crop: np.ndarray) -> None:
-        """Set the mesh labels: carried where there is a mesh, zeros and ``vertices_valid`` False where there is none."""
+        """Set the mesh labels; without a mesh they are zeros and ``vertices_valid`` is False."""
         vertices = results.get('vertices_image')
         count = len(self.symmetry)
         if vertices is None:
@@ -176,8 +189,10 @@ class MeshPoseTransform(BaseTransform):
             results['vertex_visibility'] = np.zeros((1, count), np.float32)
             return
         if vertices.shape != (1, count, 3):
-            raise ValueError(f"vertices_image of annotation {results.get('id')} in {results.get('img_path')} must be "
-                             f"(1, {count}, 3) for template '{self.template}', got {vertices.shape}")
+            raise ValueError(
+                f"vertices_image of annotation {results.get('id')} in {results.get('img_path')} must be "
+                f"(1, {count}, 3) for template '{self.template}', got {vertices.shape}"
+            )
         whole = compose(crop, flip)
         order = self.symmetry if is_mirror(whole) else slice(None)
         results['vertices_image'] = carry_vertices(vertices, flip, self.symmetry)
@@ -185,7 +200,8 @@ class MeshPoseTransform(BaseTransform):
         results['vertices_valid'] = np.ones((1, count), bool)
         results['vertices_camera'] = carry_camera_vertices(results['vertices_camera'], whole, self.symmetry)
         visible = np.asarray(results['vertex_visibility'], np.float32)[:, order]
-        results['vertex_visibility'] = visible * inside_frame(results['vertices_crop'], *results['input_size'])
+        inside = inside_frame(results['vertices_crop'], *results['input_size'])
+        results['vertex_visibility'] = visible * inside
 
     def _carry_mask(self, results: dict, matrix: np.ndarray, shape: tuple[int, int]) -> None:
         """Set ``person_mask`` and ``person_mask_valid`` from the COCO segmentation."""
@@ -195,21 +211,24 @@ class MeshPoseTransform(BaseTransform):
         if segmentation:
             where = f"annotation {results.get('id')} of {results.get('img_path')}"
             mask = segmentation_mask(segmentation, *shape, where).astype(np.float32)
-            results['person_mask'] = cv2.warpAffine(mask, matrix, (width, height), flags=cv2.INTER_LINEAR)[None]
+            crop = cv2.warpAffine(mask, matrix, (width, height), flags=cv2.INTER_LINEAR)
+            results['person_mask'] = crop[None]
         else:
             results['person_mask'] = np.zeros((1, height, width), np.float32)
 
     def __repr__(self) -> str:
-        return (f'{type(self).__name__}(template={self.template!r}, use_udp={self.use_udp}, '
-                f'with_mask={self.with_mask})')
+        return (
+            f'{type(self).__name__}(template={self.template!r}, use_udp={self.use_udp}, '
+            f'with_mask={self.with_mask})'
+        )
 
 
 @TRANSFORMS.register_module()
 class RandomTruncation(BaseTransform):
-    """Shrink the person's box towards one side, so that the crop cuts the body off, as selfies and image borders do.
+    """Shrink the person's box towards one side, so that the crop cuts the body off, as selfies do.
 
-    Place it between ``GetBBoxCenterScale`` and ``TopdownAffine``. The box keeps its proportions; it is scaled by
-    a random factor and pushed to the kept side.
+    Place it between ``GetBBoxCenterScale`` and ``TopdownAffine``. The box keeps its proportions; it is scaled
+    by a random factor and pushed to the kept side.
 
     Modified keys: ``bbox_center``, ``bbox_scale``.
 
@@ -222,15 +241,23 @@ class RandomTruncation(BaseTransform):
     #: Direction in which the kept box moves when the named side is cut off.
     DIRECTIONS = np.array([[0, -1], [0, 1], [1, 0], [-1, 0]], np.float32)
 
-    def __init__(self, prob: float = 0.2, keep: tuple[float, float] = (0.4, 0.8),
-                 side_weights: tuple[float, float, float, float] = (0.7, 0.1, 0.1, 0.1)) -> None:
+    def __init__(
+        self,
+        prob: float = 0.2,
+        keep: tuple[float, float] = (0.4, 0.8),
+        side_weights: tuple[float, float, float, float] = (0.7, 0.1, 0.1, 0.1),
+    ) -> None:
         super().__init__()
         if not 0 <= prob <= 1:
             raise ValueError(f'RandomTruncation: prob must be in [0, 1], got {prob}')
         if len(keep) != 2 or not 0 < keep[0] <= keep[1] <= 1:
-            raise ValueError(f'RandomTruncation: keep must be two numbers with 0 < low <= high <= 1, got {keep}')
+            raise ValueError(
+                f'RandomTruncation: keep must be two numbers with 0 < low <= high <= 1, got {keep}'
+            )
         if len(side_weights) != 4 or min(side_weights) < 0 or sum(side_weights) <= 0:
-            raise ValueError(f'RandomTruncation: side_weights must be four numbers >= 0, not all 0, got {side_weights}')
+            raise ValueError(
+                f'RandomTruncation: side_weights must be four numbers >= 0, not all 0, got {side_weights}'
+            )
         self.prob = prob
         self.keep = tuple(keep)
         self.side_weights = tuple(side_weights)
@@ -239,8 +266,11 @@ class RandomTruncation(BaseTransform):
     def _draw(self) -> tuple[bool, float, int]:
         """Draw whether to truncate, the kept part and the side."""
         weights = np.asarray(self.side_weights, np.float64)
-        return (np.random.rand() < self.prob, np.random.uniform(*self.keep),
-                int(np.random.choice(4, p=weights / weights.sum())))
+        return (
+            np.random.rand() < self.prob,
+            np.random.uniform(*self.keep),
+            int(np.random.choice(4, p=weights / weights.sum())),
+        )
 
     def transform(self, results: dict) -> dict:
         """Change the box of one sample; see the class."""

@@ -27,7 +27,8 @@ class MeshPoseVisualizationHook(Hook):
     """Draw network input, true mesh and predicted mesh side by side, for the first samples of some batches.
 
     The pictures go to the runner's visualizer, whose backends keep them: the default one as
-    ``<work_dir>/<time>/vis_data/vis_image/{train,val,test}_mesh_<iteration>.png``, others in TensorBoard or elsewhere.
+    ``<work_dir>/<time>/vis_data/vis_image/{train,val,test}_mesh_<iteration>.png``, others in TensorBoard or
+    elsewhere.
 
     Args:
         template: name or path of the template.
@@ -40,10 +41,20 @@ class MeshPoseVisualizationHook(Hook):
 
     priority = 'LOW'
 
-    def __init__(self, template: str = 'anny', train_interval: int = 500, val_interval: int = 50, test_interval: int = 50,
-                 max_samples: int = 4, panel_height: int = 384) -> None:
-        for name, value in (('train_interval', train_interval), ('val_interval', val_interval),
-                            ('test_interval', test_interval)):
+    def __init__(
+        self,
+        template: str = 'anny',
+        train_interval: int = 500,
+        val_interval: int = 50,
+        test_interval: int = 50,
+        max_samples: int = 4,
+        panel_height: int = 384,
+    ) -> None:
+        for name, value in (
+            ('train_interval', train_interval),
+            ('val_interval', val_interval),
+            ('test_interval', test_interval),
+        ):
             if value < 0:
                 raise ValueError(f'MeshPoseVisualizationHook: {name} must be at least 0, got {value}')
         if max_samples < 1:
@@ -56,12 +67,13 @@ class MeshPoseVisualizationHook(Hook):
         self.panel_height = panel_height
 
     @master_only
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
-                         outputs: dict | None = None) -> None:
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
+    ) -> None:
         """Predict the first samples of the training batch, as they were augmented, and draw them."""
         if not (self.train_interval and self.every_n_train_iters(runner, self.train_interval)):
             return
-        batch = {key: deepcopy(value[:self.max_samples]) for key, value in data_batch.items()}
+        batch = {key: deepcopy(value[: self.max_samples]) for key, value in data_batch.items()}
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         model.eval()
         try:
@@ -72,22 +84,28 @@ class MeshPoseVisualizationHook(Hook):
         self._draw(runner, 'train_mesh', data_batch['inputs'], samples, runner.iter + 1)
 
     @master_only
-    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
-                       outputs: Sequence | None = None) -> None:
+    def after_val_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: Sequence | None = None
+    ) -> None:
         """Draw the first samples of a validation batch."""
         if self.val_interval and batch_idx % self.val_interval == 0:
             self._draw(runner, 'val_mesh', data_batch['inputs'], outputs, runner.iter + batch_idx)
 
     @master_only
-    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
-                        outputs: Sequence | None = None) -> None:
+    def after_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: Sequence | None = None
+    ) -> None:
         """Draw the first samples of a test batch."""
         if self.test_interval and batch_idx % self.test_interval == 0:
             self._draw(runner, 'test_mesh', data_batch['inputs'], outputs, batch_idx)
 
-    def _draw(self, runner: Runner, name: str, inputs: Sequence[torch.Tensor], samples: Sequence, step: int) -> None:
-        rows = [draw_sample(image, sample, self.template, self.panel_height)
-                for image, sample in zip(inputs[:self.max_samples], samples)]
+    def _draw(
+        self, runner: Runner, name: str, inputs: Sequence[torch.Tensor], samples: Sequence, step: int
+    ) -> None:
+        rows = [
+            draw_sample(image, sample, self.template, self.panel_height)
+            for image, sample in zip(inputs[: self.max_samples], samples)
+        ]
         runner.visualizer.add_image(name, np.concatenate(rows), step=step)
 
 
@@ -96,7 +114,8 @@ def draw_sample(inputs: torch.Tensor, sample, template: MeshTemplate, panel_heig
 
     Args:
         inputs: (3, H, W) the crop as the packer left it, uint8 BGR.
-        sample: its PoseDataSample with ``pred_instances.vertices`` in image px and the labels of MeshPoseTransform.
+        sample: its PoseDataSample with ``pred_instances.vertices`` in image px and the labels of
+            MeshPoseTransform.
         template: the template of the vertices.
         panel_height: small crops are enlarged by a whole factor to about this height in px.
 
@@ -107,8 +126,12 @@ def draw_sample(inputs: torch.Tensor, sample, template: MeshTemplate, panel_heig
     factor = max(1, round(panel_height / crop.shape[0]))
     image = cv2.resize(crop, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
     meta = sample.metainfo
-    predicted = image_to_crop(_array(sample.pred_instances.vertices)[0], meta['input_size'], meta['input_center'],
-                              meta['input_scale'])
+    predicted = image_to_crop(
+        _array(sample.pred_instances.vertices)[0],
+        meta['input_size'],
+        meta['input_center'],
+        meta['input_scale'],
+    )
     truth, title = _draw_truth(image, sample.gt_instance_labels, template, factor)
     prediction = overlay_mesh(image, _enlarge(predicted, factor), template.faces, color=PREDICTION_COLOR)
     panels = [_with_title(image, 'input'), _with_title(truth, title), _with_title(prediction, 'prediction')]
@@ -128,9 +151,10 @@ def _draw_truth(image: np.ndarray, labels, template: MeshTemplate, factor: int) 
     return picture, 'annotated points'
 
 
-def image_to_crop(xyz_image: np.ndarray, input_size: Sequence, input_center: Sequence,
-                  input_scale: Sequence) -> np.ndarray:
-    """Take vertices (..., 3) from image px to crop px: the inverse of how MMPose brings predictions to the image.
+def image_to_crop(
+    xyz_image: np.ndarray, input_size: Sequence, input_center: Sequence, input_scale: Sequence
+) -> np.ndarray:
+    """Take vertices (..., 3) from image px to crop px, the inverse of how predictions come to the image.
 
     Like MMPose's estimator it knows no rotation, so that what the network said in the crop comes out exactly.
     """
@@ -150,7 +174,9 @@ def _enlarge(xyz: np.ndarray, factor: int) -> np.ndarray:
 def _with_title(image: np.ndarray, title: str) -> np.ndarray:
     """Return the picture with a dark strip and its title on top."""
     strip = np.full((_TITLE_HEIGHT, image.shape[1], 3), 30, np.uint8)
-    cv2.putText(strip, title, (6, _TITLE_HEIGHT - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (235, 235, 235), 1, cv2.LINE_AA)
+    cv2.putText(
+        strip, title, (6, _TITLE_HEIGHT - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (235, 235, 235), 1, cv2.LINE_AA
+    )
     return np.concatenate([strip, np.ascontiguousarray(image)])
 
 

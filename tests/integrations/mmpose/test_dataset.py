@@ -21,26 +21,43 @@ from meshpose_plugins.templates import load_template  # noqa: E402
 
 TEMPLATE = load_template('anny')
 COUNT = 6
-PIPELINE = [dict(type='LoadImage'), dict(type='GetBBoxCenterScale'), dict(type='RandomFlip', prob=1.0),
-            dict(type='TopdownAffine', input_size=(48, 64)), dict(type='MeshPoseTransform'),
-            dict(type='PackMeshPoseInputs')]
+PIPELINE = [
+    dict(type='LoadImage'),
+    dict(type='GetBBoxCenterScale'),
+    dict(type='RandomFlip', prob=1.0),
+    dict(type='TopdownAffine', input_size=(48, 64)),
+    dict(type='MeshPoseTransform'),
+    dict(type='PackMeshPoseInputs'),
+]
 
 
 def make_annotation(identity, rng, points=20):
     return dict(
-        id=identity, image_id=identity - 100, category_id=1, bbox=[10.0, 12.0, 50.0, 80.0], area=3000.0, iscrowd=0,
-        keypoints=np.column_stack([rng.uniform(10, 60, (17, 2)), np.full(17, 2)]).ravel().tolist(), num_keypoints=17,
-        dp_x=rng.uniform(0, 255, points).tolist(), dp_y=rng.uniform(0, 255, points).tolist(),
-        dp_I=rng.integers(1, 25, points).tolist(), dp_U=rng.random(points).tolist(), dp_V=rng.random(points).tolist())
+        id=identity,
+        image_id=identity - 100,
+        category_id=1,
+        bbox=[10.0, 12.0, 50.0, 80.0],
+        area=3000.0,
+        iscrowd=0,
+        keypoints=np.column_stack([rng.uniform(10, 60, (17, 2)), np.full(17, 2)]).ravel().tolist(),
+        num_keypoints=17,
+        dp_x=rng.uniform(0, 255, points).tolist(),
+        dp_y=rng.uniform(0, 255, points).tolist(),
+        dp_I=rng.integers(1, 25, points).tolist(),
+        dp_U=rng.random(points).tolist(),
+        dp_V=rng.random(points).tolist(),
+    )
 
 
 @pytest.fixture
 def content():
     rng = np.random.default_rng(0)
     return dict(
-        info=dict(densepose_surface='anny', template='anny'), categories=[dict(id=1, name='person')],
+        info=dict(densepose_surface='anny', template='anny'),
+        categories=[dict(id=1, name='person')],
         images=[dict(id=i, file_name=f'{i}.jpg', width=72, height=100) for i in range(COUNT)],
-        annotations=[make_annotation(100 + i, rng) for i in range(COUNT)])
+        annotations=[make_annotation(100 + i, rng) for i in range(COUNT)],
+    )
 
 
 @pytest.fixture
@@ -49,10 +66,14 @@ def meshes():
     vertices = TEMPLATE.num_vertices
     # In another order than the annotations, and without the last one.
     ids = np.array([103, 100, 101, 104, 102])
-    return dict(template='anny', version=1, annotation_ids=ids,
-                vertices_image=rng.uniform(0, 72, (5, vertices, 3)).astype(np.float32),
-                visibility=rng.integers(0, 2, (5, vertices)).astype(np.uint8),
-                vertices_camera=rng.normal(size=(5, vertices, 3)).astype(np.float32))
+    return dict(
+        template='anny',
+        version=1,
+        annotation_ids=ids,
+        vertices_image=rng.uniform(0, 72, (5, vertices, 3)).astype(np.float32),
+        visibility=rng.integers(0, 2, (5, vertices)).astype(np.uint8),
+        vertices_camera=rng.normal(size=(5, vertices, 3)).astype(np.float32),
+    )
 
 
 @pytest.fixture
@@ -82,8 +103,16 @@ def build(folder, content, meshes=None, **arguments):
     if meshes is not None:
         np.savez(folder / 'meshes.npz', **meshes)
         arguments['mesh_file'] = 'meshes.npz'
-    return DATASETS.build(dict(type='MeshPoseDataset', data_root=str(folder), ann_file='people.json',
-                               data_prefix=dict(img='images/'), pipeline=PIPELINE, **arguments))
+    return DATASETS.build(
+        dict(
+            type='MeshPoseDataset',
+            data_root=str(folder),
+            ann_file='people.json',
+            data_prefix=dict(img='images/'),
+            pipeline=PIPELINE,
+            **arguments,
+        )
+    )
 
 
 def test_labels_reach_the_right_people(folder, content, meshes):
@@ -103,8 +132,11 @@ def test_labels_reach_the_right_people(folder, content, meshes):
             assert info['vertices_image'] is info['vertices_camera'] is info['vertex_visibility'] is None
         else:
             row = meshes['annotation_ids'].tolist().index(100 + index)
-            for key, name in (('vertices_image', 'vertices_image'), ('vertices_camera', 'vertices_camera'),
-                              ('vertex_visibility', 'visibility')):
+            for key, name in (
+                ('vertices_image', 'vertices_image'),
+                ('vertices_camera', 'vertices_camera'),
+                ('vertex_visibility', 'visibility'),
+            ):
                 np.testing.assert_array_equal(info[key], meshes[name][row][None])
         assert not any(key.startswith('dp_') for key in info['raw_ann_info'])
 
@@ -127,7 +159,9 @@ def test_plain_coco_files_work(folder, content):
     dataset = build(folder, content)
     assert len(dataset) == COUNT
     assert not dataset[0]['data_samples'].gt_instance_labels.point_valid.any()
-    with pytest.raises(ValueError, match="no usable person is left; dropped: .*neither points nor a mesh': 6"):
+    with pytest.raises(
+        ValueError, match="no usable person is left; dropped: .*neither points nor a mesh': 6"
+    ):
         build(folder, content, drop_unlabelled=True)
 
 
@@ -157,7 +191,9 @@ def test_broken_annotations_are_dropped_and_named(folder, content, meshes, messa
     assert 'annotation 102: dp_U is missing though dp_x is there' in text
     assert 'annotation 106: image_id 999 is not among' in text
     assert dataset.dropped['person: crowd'] == dataset.dropped['person: bbox has no area'] == 1
-    assert dataset.dropped['point: dp_x is not finite'] == dataset.dropped['point: dp_I is no part 1..24'] == 1
+    assert (
+        dataset.dropped['point: dp_x is not finite'] == dataset.dropped['point: dp_I is no part 1..24'] == 1
+    )
     assert sum(count for reason, count in dataset.dropped.items() if 'are not finite' in reason) == 1
     assert '1 people, 1 with points' in text and '3 x person: broken annotation' in text
 
@@ -204,7 +240,9 @@ def test_unreadable_images_are_errors_in_tests_and_when_there_are_no_others(fold
     dataset = build(folder, content)
     for path in (folder / 'images').iterdir():
         path.write_bytes(b'')
-    with pytest.raises(ValueError, match=r'20 images one after the other were unreadable, the last one .*jpg: no'):
+    with pytest.raises(
+        ValueError, match=r'20 images one after the other were unreadable, the last one .*jpg: no'
+    ):
         dataset[0]
 
 
@@ -216,9 +254,11 @@ def test_errors_of_the_pipeline_are_not_hidden(folder, content):
 
 
 def test_detections_replace_annotations(folder, content):
-    detections = [dict(image_id=3, category_id=1, bbox=[5, 6, 30, 40], score=0.7),
-                  dict(image_id=3, category_id=2, bbox=[5, 6, 30, 40], score=0.7),
-                  dict(image_id=1, category_id=1, bbox=[1, 2, 3, 4], score=0.1)]
+    detections = [
+        dict(image_id=3, category_id=1, bbox=[5, 6, 30, 40], score=0.7),
+        dict(image_id=3, category_id=2, bbox=[5, 6, 30, 40], score=0.7),
+        dict(image_id=1, category_id=1, bbox=[1, 2, 3, 4], score=0.1),
+    ]
     path = folder / 'detections.json'
     path.write_text(json.dumps(detections))
     dataset = build(folder, content, bbox_file=str(path), test_mode=True, filter_cfg=dict(bbox_score_thr=0.5))

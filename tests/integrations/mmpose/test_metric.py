@@ -32,17 +32,30 @@ def make_sample(identity=0, mesh=True, points=True):
     faces = TEMPLATE.faces[rng.integers(0, len(TEMPLATE.faces), 30)]
     barycentrics = rng.dirichlet(np.ones(3), 30).astype(np.float32)
     xy = np.einsum('pk,pkc->pc', barycentrics, image[faces, :2])
-    sample = PoseDataSample(metainfo=dict(id=identity, img_id=10 + identity, img_path=f'{identity}.jpg',
-                                          ori_shape=(HEIGHT, WIDTH)))
+    sample = PoseDataSample(
+        metainfo=dict(
+            id=identity, img_id=10 + identity, img_path=f'{identity}.jpg', ori_shape=(HEIGHT, WIDTH)
+        )
+    )
     sample.gt_instances = InstanceData(
-        bboxes=np.array([[20, 60, 180, 260]], np.float32), vertices=image[None] * mesh, points_xy=xy[None],
-        point_vertex_ids=faces[None], point_barycentrics=barycentrics[None], point_valid=np.full((1, 30), points))
+        bboxes=np.array([[20, 60, 180, 260]], np.float32),
+        vertices=image[None] * mesh,
+        points_xy=xy[None],
+        point_vertex_ids=faces[None],
+        point_barycentrics=barycentrics[None],
+        point_valid=np.full((1, 30), points),
+    )
     sample.gt_instance_labels = InstanceData(
-        vertices_valid=torch.full((1, COUNT), mesh), vertices_camera=torch.as_tensor(camera)[None] * mesh,
-        vertex_visibility=torch.as_tensor(~outside & (np.arange(COUNT) % 2 == 0)).float()[None])
+        vertices_valid=torch.full((1, COUNT), mesh),
+        vertices_camera=torch.as_tensor(camera)[None] * mesh,
+        vertex_visibility=torch.as_tensor(~outside & (np.arange(COUNT) % 2 == 0)).float()[None],
+    )
     sample.pred_instances = InstanceData(
-        vertices=image[None].copy(), vertex_visibility=(0.9 - 0.6 * outside)[None].astype(np.float32),
-        bboxes=np.array([[20, 60, 180, 260]], np.float32), bbox_scores=np.array([0.8], np.float32))
+        vertices=image[None].copy(),
+        vertex_visibility=(0.9 - 0.6 * outside)[None].astype(np.float32),
+        bboxes=np.array([[20, 60, 180, 260]], np.float32),
+        bbox_scores=np.array([0.8], np.float32),
+    )
     return sample
 
 
@@ -55,8 +68,9 @@ def evaluate(samples, **arguments):
 
 def test_a_perfect_prediction_has_no_error():
     errors = evaluate([make_sample(i) for i in range(3)])
-    assert set(errors) == {f'mesh/{name}' for name in ('vertex_error_2d', 'pa_mpvpe', 'mpvpe', 'uv_error',
-                                                       'visibility_auc')}
+    assert set(errors) == {
+        f'mesh/{name}' for name in ('vertex_error_2d', 'pa_mpvpe', 'mpvpe', 'uv_error', 'visibility_auc')
+    }
     assert errors.pop('mesh/visibility_auc') == 1.0
     for name, value in errors.items():
         assert value == pytest.approx(0, abs=1e-3), name
@@ -81,8 +95,9 @@ def test_depth_errors_are_in_millimetres():
     errors = evaluate([sample])
     assert errors['mesh/vertex_error_2d'] == pytest.approx(0, abs=1e-4)
     assert errors['mesh/mpvpe'] == pytest.approx(1000 * off_root, rel=0.02)
-    assert errors['mesh/pa_mpvpe'] == pytest.approx(pa_mpvpe(
-        sample.pred_instances.vertices[0], sample.gt_instance_labels.vertices_camera[0].numpy()))
+    assert errors['mesh/pa_mpvpe'] == pytest.approx(
+        pa_mpvpe(sample.pred_instances.vertices[0], sample.gt_instance_labels.vertices_camera[0].numpy())
+    )
     assert errors['mesh/pa_mpvpe'] <= errors['mesh/mpvpe']
 
 
@@ -107,7 +122,8 @@ def test_visibility_is_pooled_over_people():
     first, second = make_sample(0), make_sample(1)
     second.pred_instances.vertex_visibility[:] = 0.2
     second.pred_instances.vertex_visibility[0, second.gt_instances.vertices[0, :, 1] >= HEIGHT - 0.5] = 0.1
-    # Each alone is perfect; together the seen ones of the second lie below the unseen ones of the first (0.3).
+    # Each alone is perfect; together the seen ones of the second lie below the unseen ones of the first
+    # (0.3).
     assert evaluate([first])['mesh/visibility_auc'] == evaluate([second])['mesh/visibility_auc'] == 1.0
     assert evaluate([first, second])['mesh/visibility_auc'] == pytest.approx(0.75)
 

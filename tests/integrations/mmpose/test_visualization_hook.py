@@ -29,15 +29,20 @@ def make_sample(mesh=True, points=False):
     crop = ((rest - rest.mean(0)) * 28 + [24, 32, 0]).astype(np.float32)[None]
     sample = PoseDataSample(metainfo=META)
     sample.gt_instance_labels = InstanceData(
-        vertices_crop=torch.as_tensor(crop), vertices_valid=torch.full(crop.shape[:2], mesh),
-        points_xy=torch.full((1, 4, 2), 20.0), point_valid=torch.full((1, 4), points))
+        vertices_crop=torch.as_tensor(crop),
+        vertices_valid=torch.full(crop.shape[:2], mesh),
+        points_xy=torch.full((1, 4, 2), 20.0),
+        point_valid=torch.full((1, 4), points),
+    )
     sample.pred_instances = InstanceData(vertices=crop_to_image(crop, **META))
     return sample
 
 
 def make_batch(count):
-    return dict(inputs=[torch.full((3, 64, 48), 100 + i, dtype=torch.uint8) for i in range(count)],
-                data_samples=[make_sample() for _ in range(count)])
+    return dict(
+        inputs=[torch.full((3, 64, 48), 100 + i, dtype=torch.uint8) for i in range(count)],
+        data_samples=[make_sample() for _ in range(count)],
+    )
 
 
 class Model:
@@ -61,7 +66,9 @@ class Model:
 @pytest.fixture
 def runner(tmp_path):
     visualizer = Visualizer(vis_backends=[dict(type='LocalVisBackend')], save_dir=str(tmp_path))
-    return SimpleNamespace(iter=0, model=Model(), visualizer=visualizer, folder=tmp_path / 'vis_data' / 'vis_image')
+    return SimpleNamespace(
+        iter=0, model=Model(), visualizer=visualizer, folder=tmp_path / 'vis_data' / 'vis_image'
+    )
 
 
 def pictures(runner):
@@ -88,7 +95,9 @@ def test_a_perfect_prediction_covers_the_truth():
     # The drawn body lies where the labels say.
     rows = np.flatnonzero(drawn[0].any(1)) / 2
     vertices = sample.gt_instance_labels.vertices_crop[0, :, 1]
-    assert rows.min() == pytest.approx(vertices.min(), abs=1.5) and rows.max() == pytest.approx(vertices.max(), abs=1.5)
+    assert rows.min() == pytest.approx(vertices.min(), abs=1.5) and rows.max() == pytest.approx(
+        vertices.max(), abs=1.5
+    )
 
 
 def test_people_without_mesh_show_points_or_nothing():
@@ -99,7 +108,9 @@ def test_people_without_mesh_show_points_or_nothing():
 
 
 def test_training_pictures_come_at_the_interval(runner):
-    hook = HOOKS.build(dict(type='MeshPoseVisualizationHook', train_interval=3, max_samples=2, panel_height=64))
+    hook = HOOKS.build(
+        dict(type='MeshPoseVisualizationHook', train_interval=3, max_samples=2, panel_height=64)
+    )
     for iteration in range(7):
         runner.iter = iteration
         hook.after_train_iter(runner, iteration, make_batch(5), {})
@@ -119,7 +130,9 @@ def test_the_model_trains_on_after_an_error(runner):
 
 
 def test_validation_and_test_pictures(runner):
-    hook = HOOKS.build(dict(type='MeshPoseVisualizationHook', val_interval=2, test_interval=3, panel_height=64))
+    hook = HOOKS.build(
+        dict(type='MeshPoseVisualizationHook', val_interval=2, test_interval=3, panel_height=64)
+    )
     runner.iter = 100
     for index in range(4):
         batch = make_batch(2)
@@ -129,7 +142,9 @@ def test_validation_and_test_pictures(runner):
 
 
 def test_zero_draws_nothing_and_less_is_an_error(runner):
-    hook = HOOKS.build(dict(type='MeshPoseVisualizationHook', train_interval=0, val_interval=0, test_interval=0))
+    hook = HOOKS.build(
+        dict(type='MeshPoseVisualizationHook', train_interval=0, val_interval=0, test_interval=0)
+    )
     batch = make_batch(1)
     hook.after_train_iter(runner, 0, batch, {})
     hook.after_val_iter(runner, 0, batch, batch['data_samples'])
