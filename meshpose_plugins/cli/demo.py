@@ -33,6 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('--config', help='config file; default: the config inside the checkpoint')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1 (default: %(default)s)')
+    parser.add_argument('--flip-test', action='store_true', help='average with the mirrored image')
     people = parser.add_argument_group('people')
     people.add_argument(
         '--bbox',
@@ -85,6 +86,7 @@ def main(argv: list[str] | None = None) -> int:
             args.detector,
             args.detector_weights,
             args.score_threshold,
+            args.flip_test,
             boxes=boxes,
             boxes_file=args.boxes,
             formats=_formats(args.meshes),

@@ -18,6 +18,7 @@ def demo(
     detector: str = 'auto',
     detector_weights: str | None = None,
     score_threshold: float | None = None,
+    flip_test: bool = False,
     **options,
 ) -> DemoSummary:
     """Load a network and a detector, and run the demo.
@@ -31,6 +32,7 @@ def demo(
         detector: what `build_detector` takes.
         detector_weights: weights file of a learned detector.
         score_threshold: people below it are dropped.
+        flip_test: whether to average with the prediction of the mirrored image.
         options: of `run_demo`.
 
     Returns:
@@ -46,6 +48,6 @@ def demo(
     device = resolve_device(device)
     person_detector = build_detector(detector, detector_weights, device, score_threshold)
     inferencer = MeshPoseInferencer(
-        config or checkpoint, weights=checkpoint, device=device, detector=person_detector
+        config or checkpoint, checkpoint, device, detector=person_detector, flip_test=flip_test
     )
     return run_demo(inferencer, source, out, person_detector, **options)

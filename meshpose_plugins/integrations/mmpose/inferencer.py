@@ -49,6 +49,7 @@ class MeshPoseInferencer(BaseMMPoseInferencer):
         scope: MMEngine's default scope.
         detector: a `PersonDetector`, or what `build_detector` takes ('auto', 'whole-image', 'hog', ...).
         detector_weights: weights file of a learned detector.
+        flip_test: whether to predict the mirrored image too, and average.
         show_progress: whether to show a progress bar over the images.
 
     Raises:
@@ -69,6 +70,7 @@ class MeshPoseInferencer(BaseMMPoseInferencer):
         scope: str = 'mmpose',
         detector: str | PersonDetector = 'whole-image',
         detector_weights: str | None = None,
+        flip_test: bool = False,
         show_progress: bool = False,
     ) -> None:
         init_default_scope(scope)
@@ -82,12 +84,11 @@ class MeshPoseInferencer(BaseMMPoseInferencer):
             )
         device = resolve_device(device)
         super().__init__(config.copy(), str(weights), device, scope, show_progress=show_progress)
+        self.model.test_cfg = dict(self.model.test_cfg or {}, flip_test=flip_test)
         self.template = self.model.head.template
-        self.detector = (
-            detector
-            if isinstance(detector, PersonDetector)
-            else build_detector(detector, weights=detector_weights, device=device)
-        )
+        if not isinstance(detector, PersonDetector):
+            detector = build_detector(detector, weights=detector_weights, device=device)
+        self.detector = detector
         self._video_input = False
 
     def _init_model(self, cfg, weights: str, device: str = 'cpu'):
@@ -101,9 +102,7 @@ class MeshPoseInferencer(BaseMMPoseInferencer):
         load_strictly(model, checkpoint['state_dict'], weights)
         model.cfg = cfg
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                'ignore'
-            )  # MMPose says that it takes its own copy of configs/_base_/datasets/coco.py
+            warnings.simplefilter('ignore')  # MMPose says where it found configs/_base_/datasets/coco.py
             model.dataset_meta = dataset_meta_from_config(cfg, 'train')
         return model.to(device).eval()
 

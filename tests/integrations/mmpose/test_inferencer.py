@@ -49,6 +49,15 @@ def test_people_of_an_image_do_not_influence_each_other(inferencer, picture):
         np.testing.assert_allclose(one.vertices, other.vertices, atol=2e-3)
 
 
+def test_flip_test_is_symmetric(weights, inferencer, picture):
+    flipping = MeshPoseInferencer(weights, device='cpu', flip_test=True)
+    box = np.asarray([[11, 5, 58, 85]], np.float32)  # symmetric about the middle x = 69 / 2 of 70 columns
+    (one,), (plain,) = (i.predict(picture, 'a', box, np.ones(1)) for i in (flipping, inferencer))
+    (mirrored,) = flipping.predict(np.ascontiguousarray(picture[:, ::-1]), 'a', box, np.ones(1))
+    assert np.abs(one.vertices - plain.vertices).max() > 0
+    assert np.abs(flipping.template.mirror(mirrored.vertices, width=70) - one.vertices).mean() < 1.0
+
+
 def test_paths_arrays_and_folders(inferencer, picture, tmp_path):
     for name in ('a.png', 'b.png'):
         Image.fromarray(picture).save(tmp_path / name)

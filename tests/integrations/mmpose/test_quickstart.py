@@ -12,7 +12,11 @@ from random_weights import checkpoint, weights  # noqa: F401
 from meshpose_plugins.cli import quickstart as command
 from meshpose_plugins.deploy.weights import load_weights, read_metadata
 from meshpose_plugins.integrations.mmpose import quickstart
-from meshpose_plugins.integrations.mmpose.quickstart import QuickstartSettings, run_quickstart, training_config
+from meshpose_plugins.integrations.mmpose.quickstart import (
+    QuickstartSettings,
+    run_quickstart,
+    training_config,
+)
 from meshpose_plugins.integrations.mmpose.time_limit import TimeLimitHook
 
 SMALL = QuickstartSettings(train_seconds=1.0, train_images=4, test_images=3, batch_size=4, workers=0)
@@ -63,8 +67,8 @@ def test_training_config_keeps_the_models_own_hooks(weights, tmp_path):
 
 
 def test_a_failure_is_one_line_and_an_exit_code(tmp_path, capsys):
-    assert command.main(['--checkpoint', 'gone.safetensors', '--out', str(tmp_path / 'out'), '--test-images', '1',
-                         '--train-images', '1', '--workers', '1']) == 1
+    arguments = ['--checkpoint', 'gone.safetensors', '--out', str(tmp_path / 'out'), '--workers', '1']
+    assert command.main([*arguments, '--test-images', '1', '--train-images', '1']) == 1
     assert 'error: checkpoint gone.safetensors does not exist' in capsys.readouterr().err
 
 

@@ -47,7 +47,8 @@ def test_inferencer_lines(folder):
 def test_demo_page(folder):
     from meshpose_plugins.cli.demo import main
 
-    assert main(['photo.jpg', '--bbox', '16,24,380,488', '--out', 'results', '--meshes', 'ply', '--device', 'cpu']) == 0
+    arguments = ['photo.jpg', '--bbox', '16,10,356,502', '--out', 'results', '--device', 'cpu']
+    assert main([*arguments, '--meshes', 'ply']) == 0
     (folder / 'folder').mkdir()
     (folder / 'photo.jpg').rename(folder / 'folder' / 'photo.jpg')
 
