@@ -27,6 +27,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('--train-images', type=int, default=200, help='default: %(default)s')
     parser.add_argument('--test-images', type=int, default=100, help='default: %(default)s')
+    parser.add_argument(
+        '--learning-rate', type=float, default=1e-4, help='peak of the learning rate (default: %(default)s)'
+    )
     parser.add_argument('--workers', type=int, default=2, help='processes for data (default: %(default)s)')
     return parser
 
@@ -40,6 +43,7 @@ def main(argv: list[str] | None = None) -> int:
         train_seconds=args.train_seconds,
         train_images=args.train_images,
         test_images=args.test_images,
+        learning_rate=args.learning_rate,
         workers=args.workers,
     )
     try:
