@@ -97,9 +97,7 @@ def place(tmp_path):
 def test_the_last_line_is_a_python_and_a_second_start_reuses_it(place):
     first = place.environment()
     assert first.parent == place.cache / 'meshpose_plugins' and (first / 'bin/python').is_file()
-    began = time.time()
-    assert place.environment() == first
-    assert time.time() - began < 10 and place.installs() == 1
+    assert place.environment() == first and place.installs() == 1
     assert place.run().stdout.splitlines() == [f'{first}/bin/python']
 
 

@@ -168,3 +168,10 @@ def test_imports_run_downward_only(path):
 @pytest.mark.parametrize('path', SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_sources_are_python_3_10(path):
     ast.parse(path.read_text(), feature_version=(3, 10))
+
+
+@pytest.mark.parametrize('path', sorted((ROOT / 'tests').rglob('*.py')), ids=lambda path: path.stem)
+def test_imports_of_the_tests_match_the_extras(path):
+    allowed = requirements('mmpose', 'detectron2', 'anny', 'dev') | {'mmpose', 'mmdet', 'detectron2'}
+    ours = {'meshpose_plugins', *(module.stem for module in path.parent.glob('*.py'))}
+    assert third_party(path, at_import=True) <= allowed | ours
