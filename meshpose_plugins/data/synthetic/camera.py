@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from meshpose_plugins.data.synthetic import kernels
+
 #: Body space (right handed, Z up, facing -Y) to an upright camera in front (x right, y down, z away).
 BODY_TO_CAMERA = np.array([[1., 0., 0.], [0., 0., -1.], [0., 1., 0.]])
 #: No part of the body comes nearer to the camera than this (metres).
@@ -29,15 +31,12 @@ class Camera:
     center: np.ndarray
 
     def to_camera(self, points: np.ndarray, body_root: np.ndarray) -> np.ndarray:
-        """Move (N, 3) body-space points to camera space (metres), the body's root joint to ``self.root``."""
-        return (points - body_root) @ self.rotation.T + self.root
+        """Move (N, 3) float32 body-space points to camera space (metres), with the root joint at ``root``."""
+        return kernels.move(points, self.rotation, self.root - self.rotation @ body_root)
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """Project (N, 3) camera-space points to x, y in px and z in metres."""
-        projected = np.empty_like(points)
-        projected[:, :2] = points[:, :2] / points[:, 2:] * self.focal + self.center
-        projected[:, 2] = points[:, 2]
-        return projected
+        """Project (N, 3) float32 camera-space points to x, y in px and z in metres."""
+        return kernels.project(points, self.focal, self.center)
 
 
 def rotation_about(axis: int, angle: float) -> np.ndarray:
@@ -60,14 +59,13 @@ def sample_view(rng: np.random.Generator) -> np.ndarray:
     return tilt @ BODY_TO_CAMERA @ rotation_about(2, yaw)
 
 
-def sample_root(rng: np.random.Generator, turned: np.ndarray, close: bool) -> np.ndarray:
+def sample_root(rng: np.random.Generator, reach: float, close: bool) -> np.ndarray:
     """Sample the root joint's place in camera space (metres).
 
     Args:
-        turned: (N, 3) vertices relative to the root joint, already turned to camera axes.
+        reach: how much nearer to the camera than the root joint the body reaches.
         close: whether the photograph is taken from nearby (selfies, portraits).
     """
-    reach = max(float(-turned[:, 2].min()), 0.0)
     low, high = (0.6, 2.5) if close else (1.6, 9.0)
     distance = max(np.exp(rng.uniform(np.log(low), np.log(high))), reach + NEAREST + 0.1)
     off_axis = np.tan(np.deg2rad(np.clip(rng.normal(0, 8, 2), -20, 20)))
@@ -83,18 +81,25 @@ def frame_whole(rng: np.random.Generator, low: np.ndarray, high: np.ndarray, siz
     return focal, corner - low * focal
 
 
-def frame_cut(rng: np.random.Generator, xy: np.ndarray, head: np.ndarray, size: np.ndarray) -> tuple:
+def frame_cut(
+    rng: np.random.Generator,
+    low: np.ndarray,
+    high: np.ndarray,
+    head: np.ndarray,
+    place: np.ndarray,
+    size: np.ndarray,
+) -> tuple:
     """Choose a frame that cuts the body.
 
     Args:
-        xy: (N, 2) all vertices in normalised image coordinates.
+        low, high: (2,) corners of the whole body in normalised image coordinates.
         head: (2,) the head in the same coordinates.
+        place: (2,) a random place of the body.
         size: (2,) width and height of the frame in px.
 
     Returns:
         Focal length (px) and principal point (px) of the frame.
     """
-    low, high = xy.min(0), xy.max(0)
     extent = high - low
     kind = rng.choice(4, p=[0.55, 0.12, 0.13, 0.20])
     if kind == 0:  # From above the head down to somewhere between the chin and the knees.
@@ -115,7 +120,7 @@ def frame_cut(rng: np.random.Generator, xy: np.ndarray, head: np.ndarray, size: 
         middle[0] += side * ((0.5 - cut) * extent[0] - 0.5 * size[0] / focal)
     else:  # Anything, anywhere.
         focal = rng.uniform(1.1, 2.6) * float((size / extent).min())
-        middle = xy[rng.integers(len(xy))] * 0.6 + (low + high) / 2 * 0.4
+        middle = place * 0.6 + (low + high) / 2 * 0.4
     return focal, (size - 1) / 2 - middle * focal
 
 
@@ -124,20 +129,23 @@ def sample_camera(rng: np.random.Generator, vertices: np.ndarray, root: np.ndarr
     """Sample a camera for a posed body.
 
     Args:
-        vertices: (N, 3) body space, metres.
+        vertices: (N, 3) float32 body space, metres.
         root, head: (3,) root joint and head in body space.
         width, height: px of the image.
         truncated: whether the frame is to cut the body.
     """
     rotation = sample_view(rng)
-    turned = (vertices - root) @ rotation.T
-    place = sample_root(rng, turned, truncated and rng.random() < 0.5)
-    points = turned + place
-    xy = points[:, :2] / points[:, 2:]
+    turned = kernels.move(vertices, rotation, -rotation @ root)
+    reach = max(-kernels.bounds(turned)[0, 2], 0.0)
+    place = sample_root(rng, reach, truncated and rng.random() < 0.5)
+    camera = Camera(rotation, place, 1.0, np.zeros(2))
+    xy = camera.project(camera.to_camera(vertices, root))
+    low, high = kernels.bounds(xy)[:, :2]
     size = np.array([width, height], np.float64)
     if truncated:
-        seen = (head - root) @ rotation.T + place
-        focal, center = frame_cut(rng, xy, seen[:2] / seen[2], size)
+        seen = camera.project(camera.to_camera(head[None], root))[0, :2].astype(np.float64)
+        some = xy[rng.integers(len(xy)), :2].astype(np.float64)
+        focal, center = frame_cut(rng, low, high, seen, some, size)
     else:
-        focal, center = frame_whole(rng, xy.min(0), xy.max(0), size)
+        focal, center = frame_whole(rng, low, high, size)
     return Camera(rotation, place, float(focal), center)

@@ -9,8 +9,18 @@ import numpy as np
 
 from meshpose_plugins.bodies import BodyModel, PosedBody
 from meshpose_plugins.data.synthetic import compose, labels
-from meshpose_plugins.data.synthetic.camera import NEAREST, Camera, sample_camera
-from meshpose_plugins.data.synthetic.kernels import gather_pixels, vertex_normals
+from meshpose_plugins.data.synthetic.camera import (
+    NEAREST,
+    Camera,
+    rotation_about,
+    sample_camera,
+)
+from meshpose_plugins.data.synthetic.kernels import (
+    bounds,
+    gather_pixels,
+    move,
+    vertex_normals,
+)
 from meshpose_plugins.data.synthetic.lighting import Light, sample_light
 from meshpose_plugins.data.synthetic.outfit import Outfit, sample_outfit
 from meshpose_plugins.data.synthetic.photos import PictureSource
@@ -145,14 +155,18 @@ class SampleGenerator:
         root = self.template.joints(mesh)[self.template.root_joint].astype(np.float64)
         camera = sample_camera(
             rng,
-            posed.vertices.astype(np.float64),
+            posed.vertices,
             root,
-            posed.keypoints[0].astype(np.float64),
+            posed.keypoints[0],
             width,
             height,
             truncated,
         )
-        people = [self._person(rng, camera.to_camera(posed.vertices, root))]
+        points = camera.to_camera(posed.vertices, root)
+        # Of a closed surface hardly more than half is seen: this frame can be dropped before it is drawn.
+        if self._share_inside(camera, points) < 1.5 * _LEAST_VERTICES:
+            return None
+        people = [self._person(rng, points)]
         if not simple and rng.random() < self.settings.second_person:
             other = self._second_person(rng, camera)
             people += [] if other is None else [other]
@@ -172,15 +186,21 @@ class SampleGenerator:
             rng, index, jpeg, camera, people[0], posed, root, clothed, bare, person & ~hidden, hidden
         )
 
+    def _share_inside(self, camera: Camera, points: np.ndarray) -> float:
+        """Return the share of the template's vertices that project into the image."""
+        xy = camera.project(points[self.template.source_vertex_ids])[:, :2]
+        size = np.array([self.settings.width, self.settings.height])
+        return float(((xy > -0.5) & (xy < size - 0.5)).all(1).mean())
+
     def _second_person(self, rng: np.random.Generator, camera: Camera) -> Person | None:
         """Place another person beside, behind or in front of the first; None where that would be too near."""
         posed = self._pose(rng)
-        turned = (posed.vertices - posed.joints[0]) @ (camera.rotation @ _yaw(rng)).T
+        rotation = camera.rotation @ rotation_about(2, rng.uniform(-np.pi, np.pi))
         side = rng.choice([-1.0, 1.0])
         depth = rng.choice([-1.0, 1.0, 1.0]) * rng.uniform(0.2, 1.2)
         offset = np.array([side * rng.uniform(0.15, 1.0), rng.normal(0, 0.1), depth])
-        points = turned + camera.root + offset
-        if points[:, 2].min() < NEAREST:
+        points = move(posed.vertices, rotation, camera.root + offset - rotation @ posed.joints[0])
+        if bounds(points)[0, 2] < NEAREST:
             return None
         return self._person(rng, points)
 
@@ -250,7 +270,7 @@ class SampleGenerator:
         annotated = parts if bare is clothed else self._parts(bare.raster, person)
         if not annotated.any():
             return None
-        keypoints = camera.project(camera.to_camera(posed.keypoints.astype(np.float64), root))
+        keypoints = camera.project(camera.to_camera(posed.keypoints, root))
         annotation = labels.annotation_of(index, box, person, labels.keypoint_labels(
             keypoints[:, :2], keypoints[:, 2], self.keypoint_radii, bare.raster.depth, person))
         annotation.update(labels.densepose_fields(rng, bare.raster, annotated, self.template.surface, box))
@@ -260,9 +280,3 @@ class SampleGenerator:
         return SyntheticSample(jpeg, annotation, image_space.astype(np.float32), seen.astype(np.uint8),
                                relative.astype(np.float32))
 
-
-def _yaw(rng: np.random.Generator) -> np.ndarray:
-    """Return a random turn about the body's vertical axis."""
-    angle = rng.uniform(-np.pi, np.pi)
-    c, s = np.cos(angle), np.sin(angle)
-    return np.array([[c, -s, 0.], [s, c, 0.], [0., 0., 1.]])

@@ -28,6 +28,67 @@ def vertex_normals(xyz: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True)
+def move(points: np.ndarray, matrix: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Return ``matrix @ point + shift`` of (N, 3) float32 points, computed in float64."""
+    out = np.empty((len(points), 3), np.float32)
+    for n in range(len(points)):
+        x, y, z = np.float64(points[n, 0]), np.float64(points[n, 1]), np.float64(points[n, 2])
+        for k in range(3):
+            out[n, k] = matrix[k, 0] * x + matrix[k, 1] * y + matrix[k, 2] * z + shift[k]
+    return out
+
+
+@njit(cache=True)
+def project(points: np.ndarray, focal: float, center: np.ndarray) -> np.ndarray:
+    """Return x, y in px and z as it is of (N, 3) float32 points in front of a perspective camera."""
+    out = np.empty((len(points), 3), np.float32)
+    for n in range(len(points)):
+        scale = focal / np.float64(points[n, 2])
+        out[n, 0] = points[n, 0] * scale + center[0]
+        out[n, 1] = points[n, 1] * scale + center[1]
+        out[n, 2] = points[n, 2]
+    return out
+
+
+@njit(cache=True)
+def bounds(points: np.ndarray) -> np.ndarray:
+    """Return the (2, 3) float64 smallest and largest coordinates of (N, 3) points."""
+    out = np.empty((2, 3))
+    out[0], out[1] = np.inf, -np.inf
+    for n in range(len(points)):
+        for k in range(3):
+            value = np.float64(points[n, k])
+            out[0, k] = min(out[0, k], value)
+            out[1, k] = max(out[1, k], value)
+    return out
+
+
+@njit(cache=True)
+def shade(colors: np.ndarray, normals: np.ndarray, shine: np.ndarray, sky: np.ndarray, ground: np.ndarray,
+          lamps: np.ndarray, strengths: np.ndarray, highlight: float) -> np.ndarray:
+    """Return lit colours (P, 3) float32; see :class:`meshpose_plugins.data.synthetic.lighting.Light`."""
+    out = np.empty((len(colors), 3), np.float32)
+    halfway = np.empty_like(lamps)
+    for i in range(len(lamps)):
+        z = lamps[i, 2] - 1  # Between the lamp and the viewer, who is at -z.
+        length = max(np.sqrt(lamps[i, 0] ** 2 + lamps[i, 1] ** 2 + z * z), 1e-6)
+        halfway[i, 0], halfway[i, 1], halfway[i, 2] = lamps[i, 0] / length, lamps[i, 1] / length, z / length
+    for p in range(len(colors)):
+        nx, ny, nz = normals[p, 0], normals[p, 1], normals[p, 2]
+        upward = 0.5 - 0.5 * ny
+        for k in range(3):
+            out[p, k] = colors[p, k] * (ground[k] + (sky[k] - ground[k]) * upward)
+        for i in range(len(lamps)):
+            facing = max(nx * lamps[i, 0] + ny * lamps[i, 1] + nz * lamps[i, 2], 0.0)
+            glance = max(nx * halfway[i, 0] + ny * halfway[i, 1] + nz * halfway[i, 2], 0.0)
+            for _ in range(4):  # To the 16th power: a broad highlight.
+                glance *= glance
+            for k in range(3):
+                out[p, k] += strengths[i, k] * (colors[p, k] * facing + highlight * shine[p] * glance)
+    return out
+
+
+@njit(cache=True)
 def gather_pixels(face_ids: np.ndarray, barycentrics: np.ndarray, faces: np.ndarray,
                   attributes: np.ndarray) -> np.ndarray:
     """Interpolate (N, C) vertex attributes at P pixels given by face ids (P,) and barycentrics (P, 3)."""

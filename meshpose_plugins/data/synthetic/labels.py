@@ -30,21 +30,25 @@ def sample_points(rng: np.random.Generator, parts: np.ndarray) -> tuple[np.ndarr
     """Choose the annotated pixels, more on larger parts but never more than 14 on one, about 100 in all.
 
     Args:
-        parts: (H, W) part of each pixel, 0 where there is no visible body.
+        parts: (H, W) uint8 part of each pixel, 0 where there is no visible body.
 
     Returns:
         Rows and columns of the chosen pixels, in order of part.
     """
     flat = parts.ravel()
     pixels = np.flatnonzero(flat)
-    # A random key within each part, then a sort by part: the first ones of each part are a random choice.
-    order = np.argsort(flat[pixels] + rng.random(len(pixels)))
-    pixels, owner = pixels[order], flat[pixels[order]]
-    starts = np.searchsorted(owner, np.arange(NUM_PARTS + 2))
-    rank = np.arange(len(pixels)) - starts[owner]
-    weights = np.sqrt(np.diff(starts, append=len(pixels)))
+    pixels = pixels[np.argsort(flat[pixels], kind='stable')]
+    counts = np.bincount(flat[pixels], minlength=NUM_PARTS + 1)
+    weights = np.sqrt(counts)
     quota = np.clip(np.round(POINTS_PER_PERSON * weights / weights.sum()), 1, POINTS_PER_PART)
-    chosen = pixels[rank < quota[owner]]
+    quota = np.minimum(quota, counts).astype(np.int64)
+    # One random pixel of each of a part's equal strata, which follow the rows: distinct and spread out.
+    stratum = np.arange(quota.sum()) - np.repeat(np.cumsum(quota) - quota, quota)
+    place = (stratum + rng.random(len(stratum))) / np.repeat(quota, quota) * np.repeat(counts, quota)
+    starts = np.cumsum(counts) - counts
+    chosen = pixels[
+        np.repeat(starts, quota) + np.minimum(place.astype(np.int64), np.repeat(counts, quota) - 1)
+    ]
     return np.divmod(chosen, parts.shape[1])
 
 

@@ -6,6 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from meshpose_plugins.data.synthetic import kernels
+
+#: Brightness of a full highlight, 0..255.
+_HIGHLIGHT = 160.0
+
 
 @dataclass
 class Light:
@@ -30,18 +35,16 @@ class Light:
             normals: (P, 3) unit normals in camera axes.
             shine: (P,) strength of highlights.
         """
-        upward = (0.5 - 0.5 * normals[:, 1:2]).astype(np.float32)
-        light = self.ground + (self.sky - self.ground) * upward
-        highlights = np.zeros_like(light)
-        for lamp, strength in zip(self.lamps, self.strengths):
-            light = light + np.maximum(normals @ lamp, 0)[:, None] * strength
-            halfway = lamp - np.array([0, 0, 1], np.float32)
-            halfway = (halfway / max(np.linalg.norm(halfway), 1e-6)).astype(np.float32)
-            glance = np.maximum(normals @ halfway, 0)
-            for _ in range(4):  # To the 16th power: a broad highlight.
-                glance = glance * glance
-            highlights += glance[:, None] * strength
-        return colors * light + 160 * shine[:, None] * highlights
+        return kernels.shade(
+            np.ascontiguousarray(colors, np.float32),
+            np.ascontiguousarray(normals, np.float32),
+            shine,
+            self.sky,
+            self.ground,
+            self.lamps,
+            self.strengths,
+            _HIGHLIGHT,
+        )
 
 
 def sample_light(rng: np.random.Generator) -> Light:

@@ -61,9 +61,10 @@ class Outfit:
     layers: list[Layer] = field(default_factory=list)
     wrinkles: np.ndarray = field(default_factory=lambda: np.zeros((0, 7), np.float32))
 
-    def _covered(self, places: Places) -> Iterator[tuple[Layer, np.ndarray]]:
+    @staticmethod
+    def _covered(layers: list[Layer], places: Places) -> Iterator[tuple[Layer, np.ndarray]]:
         """Yield each layer with the indices of the places that it covers."""
-        for layer in self.layers:
+        for layer in layers:
             index, chosen = places.of_kinds(layer.kinds)
             covered = index[layer.region(chosen)]
             if len(covered):
@@ -74,7 +75,7 @@ class Outfit:
         colors = np.array(self.skin.paint(places.xyz), np.float32)
         shine = np.full(len(colors), self.skin.shine, np.float32)
         cloth_covers = np.zeros(len(colors), bool)
-        for layer, index in self._covered(places):
+        for layer, index in self._covered(self.layers, places):
             colors[index] = layer.material.paint(places.xyz[index])
             shine[index] = layer.material.shine
             cloth_covers[index] |= layer.thickness > 0
@@ -83,9 +84,9 @@ class Outfit:
     def thickness(self, places: Places) -> np.ndarray:
         """Return (P,) metres by which the outermost layer stands off the body."""
         total = np.zeros(len(places.kind), np.float32)
-        for layer, index in self._covered(places):
-            if layer.thickness > 0:
-                total[index] = layer.thickness
+        thick = [layer for layer in self.layers if layer.thickness > 0]
+        for layer, index in self._covered(thick, places):
+            total[index] = layer.thickness
         return total
 
     def fold(self, normals: np.ndarray, places: Places, covered: np.ndarray) -> np.ndarray:

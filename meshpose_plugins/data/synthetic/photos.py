@@ -56,7 +56,7 @@ def free_photos() -> list[Path]:
     spec = find_spec('skimage')
     if spec is None or not spec.submodule_search_locations:
         return []
-    folder = Path(list(spec.submodule_search_locations)[0]) / 'data'
+    folder = Path(next(iter(spec.submodule_search_locations))) / 'data'
     return [folder / name for name in FREE_PHOTOS if (folder / name).is_file()]
 
 
@@ -125,7 +125,7 @@ class PictureSource:
             smallest: a photograph is cut to at least this share of its largest window of that shape.
         """
         if rng.random() < self.procedural_share:
-            return procedural_picture(rng, width, height)
+            return procedural_picture(rng, width, height, 14 if width * height > 128 * 128 else 5)
         photo = self.photos[rng.integers(len(self.photos))]
         rows, columns = photo.shape[:2]
         scale = rng.uniform(smallest, 1.0) * min(columns / width, rows / height)

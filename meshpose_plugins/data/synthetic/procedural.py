@@ -8,9 +8,12 @@ import numpy as np
 
 def random_color(rng: np.random.Generator, saturation: float = 0.5) -> np.ndarray:
     """Return a random RGB colour (3,) float32 in 0..255; ``saturation`` bounds how colourful it may be."""
-    value = rng.beta(1.3, 1.3) * 235 + 10
-    tint = 1 - rng.uniform(0, saturation) * rng.random(3)
-    return (value * tint / tint.max()).astype(np.float32)
+    # The mean of two uniform numbers prefers middle brightness, but still reaches black and white.
+    red, green, blue, amount, value, other = rng.random(6).tolist()
+    amount *= saturation
+    tints = 1 - amount * red, 1 - amount * green, 1 - amount * blue
+    value = (10 + 235 * (value if other < 0.6 else 0.5 * (value + other))) / max(tints)
+    return np.array([value * tint for tint in tints], np.float32)
 
 
 def fractal_noise(rng: np.random.Generator, width: int, height: int, colored: float = 0.4) -> np.ndarray:
@@ -95,8 +98,12 @@ def draw_shapes(rng: np.random.Generator, image: np.ndarray, count: int) -> None
             )
 
 
-def procedural_picture(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
-    """Return a random (height, width, 3) uint8 RGB picture with a photograph's edges and clutter."""
+def procedural_picture(rng: np.random.Generator, width: int, height: int, clutter: int = 14) -> np.ndarray:
+    """Return a random (height, width, 3) uint8 RGB picture with a photograph's edges and clutter.
+
+    Args:
+        clutter: the number of shapes in it stays below this.
+    """
     image = np.empty((height, width, 3), np.float32)
     image[:] = random_color(rng)
     if rng.random() < 0.7:  # A wall (or sky) above a floor, each shaded by a gradient.
@@ -110,11 +117,11 @@ def procedural_picture(rng: np.random.Generator, width: int, height: int) -> np.
             image[rows] += amount * pattern(rng, width, height)[rows, :, None]
     elif rng.random() < 0.6:
         image += (pattern(rng, width, height)[..., None] - 0.5) * rng.uniform(-120, 120, 3).astype(np.float32)
-    draw_shapes(rng, image, int(rng.integers(0, 14)))
+    draw_shapes(rng, image, int(rng.integers(0, clutter)))
     noise = fractal_noise(rng, width, height, rng.uniform(0, 0.8))
     image += noise * np.float32(np.exp(rng.uniform(1.5, 3.8)))
     if rng.random() < 0.35:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.7, 4.0))
     if rng.random() < 0.4:  # Things in focus before soft ones.
-        draw_shapes(rng, image, int(rng.integers(1, 6)))
+        draw_shapes(rng, image, int(rng.integers(1, 2 + clutter // 3)))
     return cv2.convertScaleAbs(np.maximum(image, 0, out=image))
