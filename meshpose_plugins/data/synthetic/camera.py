@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from meshpose_plugins.data.synthetic import kernels
+from meshpose_plugins.data.synthetic.choices import pick
 
 #: Body space (right handed, Z up, facing -Y) to an upright camera in front (x right, y down, z away).
 BODY_TO_CAMERA = np.array([[1., 0., 0.], [0., 0., -1.], [0., 1., 0.]])
@@ -101,7 +102,7 @@ def frame_cut(
         Focal length (px) and principal point (px) of the frame.
     """
     extent = high - low
-    kind = rng.choice(4, p=[0.55, 0.12, 0.13, 0.20])
+    kind = pick(rng, range(4), (0.55, 0.12, 0.13, 0.20))
     if kind == 0:  # From above the head down to somewhere between the chin and the knees.
         share = rng.uniform(0.18, 0.75)
         top = min(head[1] - 0.13 * extent[1], high[1] - 0.3 * extent[1])
@@ -115,7 +116,7 @@ def frame_cut(
         middle = np.array([(low[0] + high[0]) / 2, high[1] - share * extent[1] / 2])
     elif kind == 2:  # A side is cut off.
         focal = rng.uniform(0.75, 1.1) * size[1] / extent[1]
-        side, cut = rng.choice([-1.0, 1.0]), rng.uniform(0.15, 0.6)
+        side, cut = pick(rng, [-1.0, 1.0]), rng.uniform(0.15, 0.6)
         middle = (low + high) / 2
         middle[0] += side * ((0.5 - cut) * extent[0] - 0.5 * size[0] / focal)
     else:  # Anything, anywhere.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from meshpose_plugins.data.synthetic.choices import pick
 from meshpose_plugins.data.synthetic.photos import PictureSource
 from meshpose_plugins.data.synthetic.procedural import random_color
 
@@ -53,7 +54,7 @@ def _shape_mask(rng: np.random.Generator, width: int, height: int, box: np.ndarr
         axes = (int(size * rng.uniform(0.2, 0.6)) + 1, int(size * rng.uniform(0.2, 0.6)) + 1)
         cv2.ellipse(mask, (int(x), int(y)), axes, rng.uniform(0, 180), 0, 360, 1, -1)
     elif kind == 2:  # Pole, branch, another's limb.
-        direction = rng.choice([np.pi / 2, rng.uniform(0, np.pi)])
+        direction = pick(rng, [np.pi / 2, rng.uniform(0, np.pi)])
         step = size * rng.uniform(0.8, 3) * np.array([np.cos(direction), np.sin(direction)])
         ends = np.array([[x, y] - step, [x, y] + step]).astype(np.int32)
         cv2.line(
@@ -94,7 +95,7 @@ def add_occluders(rng: np.random.Generator, image: np.ndarray, person: np.ndarra
     if not len(rows):
         return occluded
     box = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1], np.float64)
-    for _ in range(int(rng.choice([1, 1, 2, 3]))):
+    for _ in range(int(pick(rng, [1, 1, 2, 3]))):
         mask = _shape_mask(rng, width, height, box) > 0
         plain = rng.random() < 0.4
         fill = random_color(rng, 0.8) if plain else pictures.picture(rng, width, height, 0.2)
@@ -148,7 +149,7 @@ def photograph(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
 
 def encode_jpeg(rng: np.random.Generator, picture: np.ndarray) -> bytes:
     """Encode a (H, W, 3) uint8 RGB picture as JPEG of a random quality."""
-    quality = int(rng.choice([rng.integers(60, 97), rng.integers(25, 60)], p=[0.85, 0.15]))
+    quality = int(pick(rng, [rng.integers(60, 97), rng.integers(25, 60)], shares=[0.85, 0.15]))
     ok, data = cv2.imencode('.jpg', picture[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not ok:
         raise ValueError(f'OpenCV could not encode a picture of {picture.shape}')

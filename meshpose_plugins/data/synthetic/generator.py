@@ -15,6 +15,7 @@ from meshpose_plugins.data.synthetic.camera import (
     rotation_about,
     sample_camera,
 )
+from meshpose_plugins.data.synthetic.choices import pick
 from meshpose_plugins.data.synthetic.kernels import (
     bounds,
     gather_pixels,
@@ -196,8 +197,8 @@ class SampleGenerator:
         """Place another person beside, behind or in front of the first; None where that would be too near."""
         posed = self._pose(rng)
         rotation = camera.rotation @ rotation_about(2, rng.uniform(-np.pi, np.pi))
-        side = rng.choice([-1.0, 1.0])
-        depth = rng.choice([-1.0, 1.0, 1.0]) * rng.uniform(0.2, 1.2)
+        side = pick(rng, [-1.0, 1.0])
+        depth = pick(rng, [-1.0, 1.0, 1.0]) * rng.uniform(0.2, 1.2)
         offset = np.array([side * rng.uniform(0.15, 1.0), rng.normal(0, 0.1), depth])
         points = move(posed.vertices, rotation, camera.root + offset - rotation @ posed.joints[0])
         if bounds(points)[0, 2] < NEAREST:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from meshpose_plugins.data.synthetic.choices import pick
 from meshpose_plugins.data.synthetic.kernels import sample_texture
 from meshpose_plugins.data.synthetic.photos import PictureSource
 from meshpose_plugins.data.synthetic.procedural import pattern, random_color
@@ -103,7 +104,7 @@ def cloth_color(rng: np.random.Generator) -> np.ndarray:
 
 def _projection(rng: np.random.Generator, texels_per_metre: float) -> np.ndarray:
     """Return a random (2, 3) map of rest-pose metres to texels: mostly seen from the front, upright."""
-    yaw, spin = rng.normal(0, 0.6), rng.choice([0.0, 0.0, rng.uniform(0, 2 * np.pi)])
+    yaw, spin = rng.normal(0, 0.6), pick(rng, [0.0, 0.0, rng.uniform(0, 2 * np.pi)])
     across = np.array([np.cos(yaw), np.sin(yaw), 0.0])
     up = np.array([0.25 * np.sin(yaw), -0.25 * np.cos(yaw), -1.0])
     turn = np.array([[np.cos(spin), -np.sin(spin)], [np.sin(spin), np.cos(spin)]])
@@ -113,7 +114,7 @@ def _projection(rng: np.random.Generator, texels_per_metre: float) -> np.ndarray
 def cloth(rng: np.random.Generator, pictures: PictureSource) -> Material:
     """Return a random cloth: plain, patterned in two colours, or printed with a picture."""
     color = cloth_color(rng)
-    shine = rng.choice([0.0, 0.0, 0.0, rng.uniform(0, 0.5)])
+    shine = pick(rng, [0.0, 0.0, 0.0, rng.uniform(0, 0.5)])
     kind = rng.random()
     if kind < 0.5:
         return Material(color, shine=shine)

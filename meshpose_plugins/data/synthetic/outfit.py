@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from meshpose_plugins.data.synthetic.choices import pick
 from meshpose_plugins.data.synthetic.materials import (
     Material,
     cloth,
@@ -99,8 +100,8 @@ class Outfit:
 
 def _upper(body: BodyMap, rng: np.random.Generator, sleeve: float, hem: float) -> Region:
     """Cover the torso from the collar down to ``hem`` and the arms down to ``sleeve``."""
-    collar = body.neck_height - rng.choice([0.0, rng.uniform(0.0, 0.05)])
-    depth, width = rng.choice([0.0, rng.uniform(0.0, 0.16)]), rng.uniform(0.04, 0.12)
+    collar = body.neck_height - pick(rng, [0.0, rng.uniform(0.0, 0.05)])
+    depth, width = pick(rng, [0.0, rng.uniform(0.0, 0.16)]), rng.uniform(0.04, 0.12)
 
     def region(p: Places) -> np.ndarray:
         edge = collar - depth * np.clip(1 - np.abs(p.xyz[:, 0]) / width, 0, 1) * (
@@ -126,18 +127,17 @@ def _strip(half_width: float, front: float) -> Region:
 
 def _strap(rng: np.random.Generator, body: BodyMap) -> Region:
     """Cover a diagonal strap across the torso."""
-    slope, width = rng.choice([-1, 1]) * rng.uniform(0.6, 1.4), rng.uniform(0.012, 0.04)
+    slope, width = pick(rng, [-1, 1]) * rng.uniform(0.6, 1.4), rng.uniform(0.012, 0.04)
     middle = body.shoulder_height - rng.uniform(0.1, 0.25)
     return lambda p: np.abs(p.xyz[:, 2] - middle - slope * p.xyz[:, 0]) < width
 
 
 def _clothes(rng: np.random.Generator, body: BodyMap, pictures: PictureSource) -> list[Layer]:
     layers = []
-    sleeve = rng.choice([rng.uniform(0.82, 1.06), rng.uniform(0.18, 0.5), rng.uniform(0.45, 0.85), 0.02],
-                        p=[0.42, 0.38, 0.08, 0.12])
-    hem = rng.choice(
-        [rng.uniform(0.83, 1.02), rng.uniform(0.2, 0.6), rng.uniform(0.0, 0.1)], p=[0.62, 0.3, 0.08]
-    )
+    sleeve = pick(rng, [rng.uniform(0.82, 1.06), rng.uniform(0.18, 0.5), rng.uniform(0.45, 0.85), 0.02],
+                  shares=[0.42, 0.38, 0.08, 0.12])
+    hem = pick(rng, [rng.uniform(0.83, 1.02), rng.uniform(0.2, 0.6), rng.uniform(0.0, 0.1)],
+               shares=[0.62, 0.3, 0.08])
     loose_leg = rng.uniform(0.003, 0.03)
     if rng.random() < 0.9:
         layers.append(Layer(_BELOW, _lower(rng.uniform(-0.26, -0.1), hem), cloth(rng, pictures), loose_leg))
@@ -211,7 +211,7 @@ def _hair(rng: np.random.Generator, body: BodyMap, color: np.ndarray) -> list[La
     line = body.eye_height + rng.uniform(0.045, 0.07)
     ear, low = body.eye[1] + rng.uniform(0.05, 0.085), body.eye_height - rng.uniform(0.02, 0.09)
     long_to = body.shoulder_height - rng.uniform(-0.05, 0.2) if kind > 0.6 else np.inf
-    slope, drape = rng.uniform(0.3, 1.2), rng.choice([0.0, 0.0, 0.06])
+    slope, drape = rng.uniform(0.3, 1.2), pick(rng, [0.0, 0.0, 0.06])
 
     def region(p: Places) -> np.ndarray:
         x, y, z = np.abs(p.xyz[:, 0]), p.xyz[:, 1], p.xyz[:, 2]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from meshpose_plugins.data.synthetic.choices import pick
+
 
 def random_color(rng: np.random.Generator, saturation: float = 0.5) -> np.ndarray:
     """Return a random RGB colour (3,) float32 in 0..255; ``saturation`` bounds how colourful it may be."""
@@ -42,7 +44,7 @@ def pattern(
     rng: np.random.Generator, width: int, height: int, low: float = 6, high: float = 60
 ) -> np.ndarray:
     """Return a (height, width) float32 pattern in 0..1: stripes, checks, bricks or dots, turned at random."""
-    angle = rng.choice([0.0, np.pi / 2, rng.uniform(0, np.pi)])
+    angle = pick(rng, [0.0, np.pi / 2, rng.uniform(0, np.pi)])
     period = np.exp(rng.uniform(np.log(low), np.log(high)))
     y, x = np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)
     c, s = np.float32(np.cos(angle) / period), np.float32(np.sin(angle) / period)
@@ -87,7 +89,7 @@ def draw_shapes(rng: np.random.Generator, image: np.ndarray, count: int) -> None
             corners = np.array([x, y]) + rng.normal(0, size * 0.5, (rng.integers(3, 7), 2))
             cv2.fillPoly(image, [corners.astype(np.int32)], color)
         else:  # Bars: poles, tree trunks, window frames, limbs of furniture.
-            direction = rng.choice([0.0, np.pi / 2, rng.uniform(0, np.pi)])
+            direction = pick(rng, [0.0, np.pi / 2, rng.uniform(0, np.pi)])
             end = np.array([x, y]) + 2 * size * np.array([np.cos(direction), np.sin(direction)])
             cv2.line(
                 image,
