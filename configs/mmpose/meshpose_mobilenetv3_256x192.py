@@ -18,7 +18,8 @@ model = dict(
         deconv_out_channels=(192, 160, 128),
         deconv_kernel_sizes=(4, 4, 4),
         vertexpose=dict(type='VertexPoseBranch', gain=10.0),
-        regression=dict(type='RegressionBranch', reduce_channels=64, pool_size=(4, 3), hidden_channels=96, num_bins=12),
+        regression=dict(
+            type='RegressionBranch', reduce_channels=64, pool_size=(4, 3), hidden_channels=96, num_bins=12),
         fusion=dict(type='VisibilityFusion'),
         losses=_base_.losses),
     test_cfg=dict(flip_test=True))

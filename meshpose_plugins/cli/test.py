@@ -62,6 +62,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         path = Path(args.out)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text(json.dumps({name: float(value) for name, value in metrics.items()}, indent=2) + "\n")
+        values = {name: float(value) for name, value in metrics.items()}
+        temporary.write_text(json.dumps(values, indent=2) + "\n")
         temporary.replace(path)
     return 0

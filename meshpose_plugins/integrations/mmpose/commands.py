@@ -8,8 +8,8 @@ from typing import Optional
 import torch
 from mmengine.config import Config
 
-REGISTRATION = "custom_imports = dict(imports=['meshpose_plugins.integrations.mmpose'], allow_failed_imports=False)"
 _MODULE = "meshpose_plugins.integrations.mmpose"
+REGISTRATION = f"custom_imports = dict(imports=['{_MODULE}'], allow_failed_imports=False)"
 
 
 def load_config(path: str) -> Config:
@@ -23,28 +23,29 @@ def load_config(path: str) -> Config:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the config has no ``custom_imports`` of this package, without which MMPose's own commands and
-            ``init_model`` would not find MeshPoseHead and the others.
+        ValueError: the config has no ``custom_imports`` of this package, without which MMPose's own commands
+            and ``init_model`` would not find MeshPoseHead and the others.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"config {path} does not exist")
     config = Config.fromfile(path)
     imports = config.get("custom_imports", {}).get("imports", [])
     if _MODULE not in ([imports] if isinstance(imports, str) else imports):
-        raise ValueError(f"{path}: 'MeshPoseHead' and the other parts of meshpose_plugins are not registered by this "
-                         f"config: add the line\n    {REGISTRATION}")
+        raise ValueError(f"{path}: 'MeshPoseHead' and the other parts of meshpose_plugins are not registered by "
+                         f"this config: add the line\n    {REGISTRATION}")
     return config
 
 
 def set_work_dir(config: Config, config_path: str, work_dir: Optional[str]) -> None:
-    """Choose the working directory: the argument, else the config's, else ``work_dirs/<name of the config>``."""
+    """Choose the working directory: the argument, else the config's, else ``work_dirs/<config's name>``."""
     if work_dir is not None:
         config.work_dir = work_dir
     elif config.get("work_dir") is None:
         config.work_dir = str(Path("work_dirs") / Path(config_path).stem)
 
 
-def set_visualization(config: Config, show: bool, show_dir: Optional[str], interval: int, wait_time: float) -> None:
+def set_visualization(config: Config, show: bool, show_dir: Optional[str], interval: int,
+                      wait_time: float) -> None:
     """Switch MMPose's picture hook on where pictures are asked for."""
     if not show and show_dir is None:
         return
@@ -60,8 +61,8 @@ def set_visualization(config: Config, show: bool, show_dir: Optional[str], inter
 def set_launcher(config: Config, launcher: str, local_rank: int) -> None:
     """Prepare training in several processes; without a GPU they talk through gloo.
 
-    MMEngine assumes a GPU per process: it selects the process's GPU and hands it to DistributedDataParallel. Where there
-    is none, the process group is started here instead and the wrapper is told to stay on the CPU.
+    MMEngine assumes a GPU per process: it selects the process's GPU and hands it to DistributedDataParallel.
+    Where there is none, the process group is started here instead and the wrapper stays on the CPU.
 
     Args:
         config: changed in place.
@@ -73,11 +74,12 @@ def set_launcher(config: Config, launcher: str, local_rank: int) -> None:
     if launcher == "none" or torch.cuda.is_available():
         return
     if launcher != "pytorch":
-        raise ValueError(f"--launcher {launcher} needs GPUs; on CPUs start the processes with torchrun and --launcher "
-                         "pytorch")
+        raise ValueError(f"--launcher {launcher} needs GPUs; on CPUs start the processes with torchrun and "
+                         "--launcher pytorch")
     config.env_cfg.dist_cfg = dict(backend="gloo")
-    config.model_wrapper_cfg = dict(type="MMDistributedDataParallel", device_ids=None, broadcast_buffers=False,
-                                    find_unused_parameters=config.get("find_unused_parameters", False))
+    config.model_wrapper_cfg = dict(
+        type="MMDistributedDataParallel", device_ids=None, broadcast_buffers=False,
+        find_unused_parameters=config.get("find_unused_parameters", False))
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group("gloo")
 
@@ -97,7 +99,8 @@ def set_mixed_precision(config: Config) -> None:
 
 def dump_predictions(config: Config, path: str) -> None:
     """Let the MeshPoseMetric of the test evaluator write the predictions too."""
-    evaluators = config.test_evaluator if isinstance(config.test_evaluator, (list, tuple)) else [config.test_evaluator]
+    evaluators = config.test_evaluator
+    evaluators = evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]
     ours = [evaluator for evaluator in evaluators if evaluator.get("type") == "MeshPoseMetric"]
     if not ours:
         raise ValueError("--dump needs the config line test_evaluator = dict(type='MeshPoseMetric')")

@@ -31,7 +31,8 @@ class MeshPoseEstimator(TopdownPoseEstimator):
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         return super().extract_feat(inputs)
 
-    def add_pred_to_datasample(self, batch_pred_instances: list, batch_pred_fields, batch_data_samples: list) -> list:
+    def add_pred_to_datasample(self, batch_pred_instances: list, batch_pred_fields,
+                               batch_data_samples: list) -> list:
         """Store predictions in the data samples, keypoints and vertices in image px.
 
         Args:

@@ -30,8 +30,8 @@ DEFAULT_LOSSES = dict(
 class MeshPoseHead(BaseHead):
     """Predict the vertices of a template from backbone features with a VertexPose and a regression branch.
 
-    As in MMPose's HeatmapHead, ``feats[-1]`` goes through optional deconvolutions and convolutions first. The numbers
-    of vertices and of feature channels are filled in here: a config names a template and never writes V.
+    As in MMPose's HeatmapHead, ``feats[-1]`` goes through optional deconvolutions and convolutions first. The
+    numbers of vertices and of feature channels are filled in here: a config names a template, never V.
 
     Args:
         in_channels: channels of the feature, or of every level of the features.
@@ -42,7 +42,8 @@ class MeshPoseHead(BaseHead):
         fusion: config of the fusion.
         losses: configs of the loss terms by name; a name is logged as ``loss_<name>``.
         feature_index: level of the features that VertexPose reads.
-        regression_index: level of the features that the regression reads as it comes; None: the map of VertexPose.
+        regression_index: level of the features that the regression reads as it comes; None: the map of
+            VertexPose.
         deconv_out_channels: output channels of the stride 2 deconvolutions before VertexPose; None: none.
         deconv_kernel_sizes: their kernel sizes.
         conv_out_channels: output channels of the convolutions after them; None: none.
@@ -51,7 +52,8 @@ class MeshPoseHead(BaseHead):
         init_cfg: MMEngine's initialisation config.
     """
 
-    def __init__(self, in_channels: Union[int, Sequence[int]], input_size: Sequence[int], template: str = "anny",
+    def __init__(self, in_channels: Union[int, Sequence[int]], input_size: Sequence[int],
+                 template: str = "anny",
                  vertexpose: dict = dict(type="VertexPoseBranch"),
                  regression: dict = dict(type="RegressionBranch"),
                  fusion: dict = dict(type="VisibilityFusion"),
@@ -70,9 +72,10 @@ class MeshPoseHead(BaseHead):
         channels = level_channels = _level_channels(in_channels, feature_index, "feature_index")
         self.upsample: Optional[nn.Module] = None
         if deconv_out_channels or conv_out_channels:
-            self.upsample = HeatmapHead(level_channels, out_channels=1, deconv_out_channels=deconv_out_channels,
-                                        deconv_kernel_sizes=deconv_kernel_sizes, conv_out_channels=conv_out_channels,
-                                        conv_kernel_sizes=conv_kernel_sizes, final_layer=None)
+            self.upsample = HeatmapHead(
+                level_channels, out_channels=1, deconv_out_channels=deconv_out_channels,
+                deconv_kernel_sizes=deconv_kernel_sizes, conv_out_channels=conv_out_channels,
+                conv_kernel_sizes=conv_kernel_sizes, final_layer=None)
             channels = (conv_out_channels or deconv_out_channels)[-1]
         regression_channels = channels
         if regression_index is not None:
@@ -104,7 +107,8 @@ class MeshPoseHead(BaseHead):
         regression_feature = None if self.regression_index is None else feats[self.regression_index]
         return self.network(feature, regression_feature)
 
-    def loss(self, feats: Sequence[Tensor], batch_data_samples: list, train_cfg: Optional[dict] = None) -> dict:
+    def loss(self, feats: Sequence[Tensor], batch_data_samples: list,
+             train_cfg: Optional[dict] = None) -> dict:
         """Compute the loss terms of a batch.
 
         Args:
@@ -124,7 +128,8 @@ class MeshPoseHead(BaseHead):
         """Predict keypoints and vertices in crop px.
 
         Args:
-            feats: feature maps, or with ``test_cfg['flip_test']`` a list of those of the crop and of the mirrored crop.
+            feats: feature maps, or with ``test_cfg['flip_test']`` a list of those of the crop and of the
+                mirrored crop.
             batch_data_samples: B data samples.
             test_cfg: ``flip_test`` averages the output with the mirrored output of the mirrored crop.
 
@@ -140,10 +145,11 @@ class MeshPoseHead(BaseHead):
         keypoints = self.template.keypoints(xyz)[..., :2]
         scores = visibility.float() @ self.keypoint_shares.T
         arrays = [tensor.detach().float().cpu().numpy() for tensor in (keypoints, scores, xyz, visibility)]
-        return [InstanceData(keypoints=keypoint[None], keypoint_scores=score[None], vertices=vertices[None],
-                             vertex_visibility=visible[None]) for keypoint, score, vertices, visible in zip(*arrays)]
+        names = ("keypoints", "keypoint_scores", "vertices", "vertex_visibility")
+        return [InstanceData(**{name: array[None] for name, array in zip(names, crop)}) for crop in zip(*arrays)]
 
-    def _predict_flip(self, feats: Sequence[Tensor], mirrored_feats: Sequence[Tensor]) -> Tuple[Tensor, Tensor]:
+    def _predict_flip(self, feats: Sequence[Tensor],
+                      mirrored_feats: Sequence[Tensor]) -> Tuple[Tensor, Tensor]:
         output, mirrored = self.forward(feats), self.forward(mirrored_feats)
         symmetry = torch.as_tensor(np.array(self.template.symmetry), device=output.xyz_crop.device)
         xyz = self.template.mirror(mirrored.xyz_crop, width=self.input_size[0])
@@ -153,8 +159,8 @@ class MeshPoseHead(BaseHead):
         expected = tuple(int(size / self.network.stride) for size in self.input_size[::-1])
         if tuple(feature.shape[-2:]) != expected:
             raise ValueError(
-                f"MeshPoseHead(input_size={self.input_size}, stride={self.network.stride:g}) needs a feature map of "
-                f"(h, w) = {expected} for VertexPose, got {tuple(feature.shape[-2:])}: change feature_index="
+                f"MeshPoseHead(input_size={self.input_size}, stride={self.network.stride:g}) needs a feature "
+                f"map of (h, w) = {expected} for VertexPose, got {tuple(feature.shape[-2:])}: change feature_index="
                 f"{self.feature_index}, deconv_out_channels or stride, or the input_size of TopdownAffine")
 
     def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
@@ -168,8 +174,8 @@ def targets_of_data_samples(data_samples: Sequence, num_vertices: int, input_siz
 
     Args:
         data_samples: B PoseDataSample, whose gt_instance_labels may hold points_xy (1, P, 2) crop px,
-            point_vertex_ids, point_barycentrics (1, P, 3), point_valid (1, P), vertices_crop (1, V, 3) crop px,
-            vertices_valid (1, V).
+            point_vertex_ids, point_barycentrics (1, P, 3), point_valid (1, P), vertices_crop (1, V, 3) crop
+            px, vertices_valid (1, V).
         num_vertices: V.
         input_size: (W, H) of the crop, px.
         device: where the targets go.
@@ -190,8 +196,8 @@ def targets_of_data_samples(data_samples: Sequence, num_vertices: int, input_siz
                 values = torch.as_tensor(label[name], device=device)[0]
                 if name.startswith("vertices") and len(values) != num_vertices:
                     raise ValueError(f"{name} of a sample has {len(values)} vertices, the head's template "
-                                     f"{num_vertices}: give MeshPoseDataset, MeshPoseTransform and MeshPoseHead the "
-                                     "same template")
+                                     f"{num_vertices}: give MeshPoseDataset, MeshPoseTransform and "
+                                     "MeshPoseHead the same template")
                 row[:len(values)] = values.to(dtype)
         return batch
 
@@ -219,6 +225,7 @@ def _build_losses(losses: dict, template: str) -> dict:
     built = {}
     for name, cfg in losses.items():
         cls = MODELS.get(cfg["type"]) if isinstance(cfg["type"], str) else cfg["type"]
-        knows_mesh = cls is not None and "template" in inspect.signature(cls).parameters and "edges" not in cfg
+        arguments = {} if cls is None else inspect.signature(cls).parameters
+        knows_mesh = "template" in arguments and "edges" not in cfg
         built[name] = MODELS.build(dict({"template": template} if knows_mesh else {}, **cfg))
     return built

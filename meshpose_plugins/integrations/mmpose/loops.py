@@ -11,8 +11,9 @@ from mmpose.registry import LOOPS
 class ResumableIterLoop(IterBasedTrainLoop):
     """MMEngine's loop over iterations, resumed without replaying the data loader.
 
-    The stock loop draws every batch of the past again before it goes on, which takes as long as loading them did. Here
-    the data come in a new order instead, that of the seed plus the iterations done. Arguments: IterBasedTrainLoop's.
+    The stock loop draws every batch of the past again before it goes on, which takes as long as loading them
+    did. Here the data come in a new order instead, that of the seed plus the iterations done. Arguments:
+    IterBasedTrainLoop's.
     """
 
     def __init__(self, runner, dataloader, *args, **kwargs) -> None:
@@ -23,8 +24,10 @@ class ResumableIterLoop(IterBasedTrainLoop):
         """Train up to ``max_iters``; returns the model."""
         if self._iter > 0:
             if self.dataloader_cfg is not None:
-                self.dataloader = self.runner.build_dataloader(self.dataloader_cfg, seed=self.runner.seed + self._iter)
-            self.dataloader_iterator = _PastIsFree(type(self.dataloader_iterator)(self.dataloader), self._iter)
+                seed = self.runner.seed + self._iter
+                self.dataloader = self.runner.build_dataloader(self.dataloader_cfg, seed=seed)
+            endless = type(self.dataloader_iterator)(self.dataloader)
+            self.dataloader_iterator = _PastIsFree(endless, self._iter)
         return super().run()
 
 

@@ -5,9 +5,9 @@ from mmpose.registry import MODELS
 
 from meshpose_plugins import losses, modeling
 
-PARTS = (modeling.VertexPoseBranch, modeling.RegressionBranch, modeling.VisibilityFusion, losses.BarycentricLoss,
-         losses.UVConsistencyLoss, losses.VisibilityLoss, losses.VertexLoss, losses.EdgeLengthLoss,
-         losses.VertexHeatmapLoss)
+PARTS = (modeling.VertexPoseBranch, modeling.RegressionBranch, modeling.VisibilityFusion,
+         losses.BarycentricLoss, losses.UVConsistencyLoss, losses.VisibilityLoss, losses.VertexLoss,
+         losses.EdgeLengthLoss, losses.VertexHeatmapLoss)
 
 for part in PARTS:
     MODELS.register_module(module=part)

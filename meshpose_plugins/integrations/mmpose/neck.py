@@ -14,11 +14,13 @@ from torch.nn import functional
 class FinestLevelFPN(BaseModule):
     """Merge all levels into the finest one, and pass the coarsest one through as it is.
 
-    Like the top-down path of FPN (Lin et al., CVPR 2017), with norms and activations, without the output convolutions
-    of the levels that nobody reads: in a small network those and their unused weights cost too much.
+    Like the top-down path of FPN (Lin et al., CVPR 2017), with norms and activations, without the output
+    convolutions of the levels that nobody reads: in a small network those and their unused weights cost too
+    much.
 
     Args:
-        in_channels: channels of every level, finest first; each level has half the resolution of the one before.
+        in_channels: channels of every level, finest first; each level has half the resolution of the one
+            before.
         out_channels: channels of the merged map.
         num_convs: 3x3 convolutions on the merged map; 0: only the activation.
         norm_cfg: config of the norms.
@@ -34,7 +36,8 @@ class FinestLevelFPN(BaseModule):
         super().__init__(init_cfg)
         self.in_channels = tuple(in_channels)
         self.laterals = nn.ModuleList(
-            ConvModule(channels, out_channels, 1, norm_cfg=norm_cfg, act_cfg=None) for channels in in_channels)
+            ConvModule(channels, out_channels, 1, norm_cfg=norm_cfg, act_cfg=None)
+            for channels in in_channels)
         self.convs = nn.Sequential(*[
             ConvModule(out_channels, out_channels, 3, padding=1, norm_cfg=norm_cfg, act_cfg=act_cfg)
             for _ in range(num_convs)]) if num_convs else build_activation_layer(dict(act_cfg))
@@ -50,9 +53,10 @@ class FinestLevelFPN(BaseModule):
             the merged map (B, out_channels, h_0, w_0) and the coarsest input.
         """
         if len(inputs) != len(self.in_channels):
-            raise ValueError(f"FinestLevelFPN(in_channels={list(self.in_channels)}) got {len(inputs)} levels: list the "
-                             "channels of all levels of backbone.out_indices")
+            raise ValueError(f"FinestLevelFPN(in_channels={list(self.in_channels)}) got {len(inputs)} levels: list "
+                             "the channels of all levels of backbone.out_indices")
         merged = self.laterals[-1](inputs[-1])
         for lateral, level in zip(list(self.laterals)[-2::-1], inputs[-2::-1]):
-            merged = lateral(level) + functional.interpolate(merged, size=level.shape[-2:], **self.upsample_cfg)
+            upsampled = functional.interpolate(merged, size=level.shape[-2:], **self.upsample_cfg)
+            merged = lateral(level) + upsampled
         return [self.convs(merged), inputs[-1]]

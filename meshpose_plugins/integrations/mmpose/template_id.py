@@ -50,8 +50,10 @@ def check_template_id(template: MeshTemplate, stored: Optional[Tensor]) -> None:
     if digest == own_digest:
         return
     if name == own_name:
-        raise ValueError(f"the checkpoint was trained with another build of the template '{name}' (digest {digest}) "
-                         f"than the installed one (digest {own_digest}): train again, or give the path of its .npz "
-                         "as model.head.template")
-    raise ValueError(f"wrong template for the checkpoint: it was trained with '{name}', the config says "
-                     f"model.head.template='{own_name}': set template='{name}' in the config or load another checkpoint")
+        raise ValueError(
+            f"the checkpoint was trained with another build of the template '{name}' (digest {digest}) than the "
+            f"installed one (digest {own_digest}): train again, or give the path of its .npz as "
+            "model.head.template")
+    raise ValueError(
+        f"wrong template for the checkpoint: it was trained with '{name}', the config says "
+        f"model.head.template='{own_name}': set template='{name}' in the config or load another checkpoint")

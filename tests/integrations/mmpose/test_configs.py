@@ -21,7 +21,8 @@ def labelled_samples(batch: int, num_vertices: int, width: int, height: int) -> 
     for _ in range(batch):
         sample, size = PoseDataSample(), torch.tensor([width - 1.0, height - 1.0])
         sample.gt_instance_labels = InstanceData(
-            points_xy=torch.rand(1, 20, 2) * size, point_vertex_ids=torch.randint(0, num_vertices, (1, 20, 3)),
+            points_xy=torch.rand(1, 20, 2) * size,
+            point_vertex_ids=torch.randint(0, num_vertices, (1, 20, 3)),
             point_barycentrics=torch.full((1, 20, 3), 1 / 3), point_valid=torch.ones(1, 20, dtype=torch.bool),
             vertices_crop=torch.randn(1, num_vertices, 3) * width / 2,
             vertices_valid=torch.ones(1, num_vertices, dtype=torch.bool))

@@ -67,7 +67,7 @@ def test_flip_test_mirrors_with_the_image(model, image):
     finally:
         model.test_cfg["flip_test"] = False
     vertices = model.head.template.mirror(other.pred_instances.vertices[0], width=220)
-    # Not exact: MMPose's crop puts the box's centre on W / 2, half a pixel beside the crop's own axis of symmetry.
+    # Not exact: MMPose's crop puts the box's centre on W / 2, half a pixel beside its own axis of symmetry.
     assert np.abs(one.pred_instances.vertices[0] - vertices).max() < 3
     symmetry = model.head.template.symmetry
     difference = one.pred_instances.vertex_visibility[0] - other.pred_instances.vertex_visibility[0][symmetry]

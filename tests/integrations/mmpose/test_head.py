@@ -14,15 +14,16 @@ from mmpose.structures import PoseDataSample
 
 INPUT_SIZE = (48, 64)
 LOSSES = dict(
-    barycentric=dict(type="BarycentricLoss"), uv=dict(type="UVConsistencyLoss"), visibility=dict(type="VisibilityLoss"),
+    barycentric=dict(type="BarycentricLoss"), uv=dict(type="UVConsistencyLoss"),
+    visibility=dict(type="VisibilityLoss"),
     fused=dict(type="VertexLoss", which="fused"), edge=dict(type="EdgeLengthLoss"),
     heatmap=dict(type="VertexHeatmapLoss"))
 
 
 def build_head(**changes):
     init_default_scope("mmpose")
-    cfg = dict(type="MeshPoseHead", in_channels=8, input_size=INPUT_SIZE, deconv_out_channels=None, losses=LOSSES,
-               regression=dict(type="RegressionBranch", hidden_channels=4, num_bins=4))
+    cfg = dict(type="MeshPoseHead", in_channels=8, input_size=INPUT_SIZE, deconv_out_channels=None,
+               losses=LOSSES, regression=dict(type="RegressionBranch", hidden_channels=4, num_bins=4))
     return MODELS.build(dict(cfg, **changes))
 
 
