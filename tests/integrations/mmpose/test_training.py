@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -59,10 +60,10 @@ def trained(config, folder):
 
 
 def logged(work_dir: Path, name: str) -> list:
-    """Values of one name over all runs in a work dir, by time."""
-    lines = [json.loads(line) for path in sorted(work_dir.glob("*/vis_data/scalars.json"))
-             for line in path.read_text().splitlines()]
-    return [line[name] for line in lines if name in line]
+    """Values of one name in the logs of all runs in a work dir, by time."""
+    pattern = re.compile(rf"(?:^|\s){re.escape(name)}: ([\d.e+-]+)")
+    lines = [line for path in sorted(work_dir.glob("*/*.log")) for line in path.read_text().splitlines()]
+    return [float(match[1]) for line in lines if " Iter(" in line for match in [pattern.search(line)] if match]
 
 
 def test_losses_fall_and_the_mesh_is_measured(trained):
