@@ -1,4 +1,4 @@
-"""What all tests share: as many threads as a small machine has, and the same random numbers in every run."""
+"""What all tests share: one thread, and the same random numbers in every run."""
 from __future__ import annotations
 
 import random
@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-torch.set_num_threads(2)
+# The tensors are small, and on a busy machine several threads would mostly wait for each other.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

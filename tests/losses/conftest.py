@@ -10,15 +10,6 @@ from meshpose_plugins.modeling import MeshPoseOutput, VisibilityFusion, soft_arg
 INPUT_SIZE, STRIDE = (24, 32), 4.0
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Tensors of a few hundred numbers; on a busy machine, threads would mostly wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def make_output(batch=3, vertices=6, seed=0):
     generator = torch.Generator().manual_seed(seed)
     heatmaps = torch.randn(batch, vertices, 8, 6, dtype=torch.float64, generator=generator).requires_grad_()
