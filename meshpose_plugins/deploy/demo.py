@@ -183,7 +183,7 @@ def _unique_stems(images: list[Path]) -> dict[Path, str]:
 
 def _for_each(images: list[Path], run_one: Callable[[Path], None], failures: dict[str, str]) -> None:
     """Run all images under a progress bar; a bad one is noted and skipped."""
-    with Progress(transient=True) as progress:
+    with Progress(transient=True, disable=len(images) == 1) as progress:
         task = progress.add_task('images', total=len(images))
         for path in images:
             progress.update(task, description=path.name)

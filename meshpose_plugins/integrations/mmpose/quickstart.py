@@ -15,9 +15,10 @@ from mmengine.runner import Runner
 from rich.console import Console
 from rich.table import Table
 
+from meshpose_plugins.data.densepose import read_json
 from meshpose_plugins.data.synthetic import SyntheticSettings, make_synthetic
 from meshpose_plugins.deploy.demo import run_demo
-from meshpose_plugins.detection import read_boxes
+from meshpose_plugins.detection.boxes import xywh_to_xyxy
 from meshpose_plugins.integrations.mmpose import time_limit  # noqa: F401 (registers TimeLimitHook)
 from meshpose_plugins.integrations.mmpose.inferencer import MeshPoseInferencer
 from meshpose_plugins.integrations.mmpose.shipped import load_config
@@ -142,9 +143,7 @@ def _demo(out: Path, checkpoint: str, device: str | None, report: QuickstartRepo
     import cv2
 
     inferencer = MeshPoseInferencer(checkpoint, device=device)
-    folder = out / 'data' / 'test'
-    sample = sorted((folder / 'images').iterdir())[0]
-    pictures = {'synthetic': (sample, read_boxes(folder / 'annotations.json')[sample.name])}
+    pictures = {'synthetic': _whole_person(out / 'data' / 'test')}
     try:
         from skimage.data import astronaut
     except ImportError:
@@ -159,6 +158,15 @@ def _demo(out: Path, checkpoint: str, device: str | None, report: QuickstartRepo
             raise ValueError(next(iter(summary.failures.values())))
         report.places[f'picture of {name}'] = summary.out / 'overlays' / f'{path.stem}.jpg'
         report.places[f'3-D viewer of {name}'] = summary.out / 'viewers' / f'{path.stem}.html'
+
+
+def _whole_person(folder: Path) -> tuple[Path, np.ndarray]:
+    """The first picture of a data set that shows most of a person, and the person's box as (1, 4) corners."""
+    content = read_json(folder / 'annotations.json')
+    person = max(content['annotations'], key=lambda annotation: annotation['num_keypoints'])
+    names = {image['id']: image['file_name'] for image in content['images']}
+    box = xywh_to_xyxy(person['bbox'], f'annotation id {person["id"]}')
+    return folder / names[person['image_id']], box[None]
 
 
 def base_config(out: Path, checkpoint: str | Path, settings: QuickstartSettings, work_dir: Path) -> Config:
