@@ -1,4 +1,4 @@
-"""tools/env.sh with a Python that only pretends to install: keys, reuse, killed and failed installs, concurrency."""
+"""tools/env.sh with a Python that pretends to install: keys, reuse, killed, failed, concurrent installs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# Makes environments that hold a copy of itself, notes each install, and hands everything else to the real Python.
+# Makes environments that hold a copy of itself, notes each install, hands all else to the real Python.
 STAND_IN = """#!/usr/bin/env bash
 case "$1 $2" in
     '-m venv')
@@ -49,7 +49,7 @@ class Place:
             (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
         return self.folder / name
 
-    def start(self, *arguments: str, checkout: Path | None = None, script: str = 'env.sh') -> subprocess.Popen:
+    def start(self, *arguments: str, checkout: Path | None = None, script='env.sh') -> subprocess.Popen:
         path = (checkout or self.checkout) / 'tools' / script
         environment = dict(os.environ, XDG_CACHE_HOME=str(self.cache))
         return subprocess.Popen(
@@ -144,7 +144,8 @@ def test_a_failed_install_shows_its_log_and_leaves_nothing(place):
     (place.folder / 'say').write_text('no matching distribution')
     process = place.run()
     assert process.returncode != 0 and process.stdout == ''
-    assert 'no matching distribution' in process.stderr and 'the install failed; the whole log: ' in process.stderr
+    assert 'no matching distribution' in process.stderr
+    assert 'the install failed; the whole log: ' in process.stderr
     assert not [path for path in (place.cache / 'meshpose_plugins').iterdir() if path.is_dir()]
     (place.folder / 'status').write_text('0')
     assert place.environment().is_dir()

@@ -1,4 +1,4 @@
-"""What is installed: the wheel's files and metadata, dependencies that match the imports, rooms that keep apart."""
+"""What is installed: the wheel's files and metadata; dependencies match the imports, and rooms keep apart."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ def test_the_wheel_has_every_module_and_data_file(wheel):
 
 def test_no_data_file_of_another_kind_is_left_out(wheel):
     """A new kind of data file needs its line in pyproject.toml."""
-    tracked = subprocess.run(['git', 'ls-files', 'meshpose_plugins'], cwd=ROOT, capture_output=True, text=True)
+    command = ['git', 'ls-files', 'meshpose_plugins']
+    tracked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if tracked.returncode != 0:
         pytest.skip('not a git checkout')
     assert set(tracked.stdout.split()) <= set(wheel.namelist()) | {'meshpose_plugins/.gitignore'}
@@ -92,7 +93,8 @@ def test_setup_py_says_the_same(tmp_path):
 
 def test_importing_the_package_costs_nothing():
     code = 'import sys; before = set(sys.modules); import meshpose_plugins; print(*set(sys.modules) - before)'
-    process = subprocess.run([sys.executable, '-c', code], cwd=ROOT, check=True, capture_output=True, text=True)
+    command = [sys.executable, '-c', code]
+    process = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     assert set(process.stdout.split()) <= {'meshpose_plugins'}
 
 
@@ -151,7 +153,8 @@ def test_imports_match_the_dependencies(path):
         allowed |= requirements('detectron2') | {'detectron2'}
     assert third_party(path, at_import=True) <= allowed
     extras = requirements('mmpose', 'detectron2', 'anny', 'smplx', 'export', 'dev')
-    assert third_party(path, at_import=False) <= allowed | extras | {'mmpose', 'mmdet', 'detectron2', 'pkg_resources'}
+    frameworks = {'mmpose', 'mmdet', 'detectron2', 'pkg_resources'}
+    assert third_party(path, at_import=False) <= allowed | extras | frameworks
 
 
 @pytest.mark.parametrize('path', SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -57,7 +57,7 @@ result = dict(records=records, first=first, again=again, notices=compat.notices(
     assert len(set(result['records'])) == len(result['records'])
 
 
-@pytest.mark.skipif(importlib.util.find_spec('mmcv._ext') is not None, reason='mmcv has its compiled operators')
+@pytest.mark.skipif(importlib.util.find_spec('mmcv._ext') is not None, reason='mmcv has its operators')
 def test_an_operator_can_be_imported_and_inherited_but_not_used():
     import mmcv.ops
     from mmcv.ops import DeformConv2d, nms
@@ -67,7 +67,7 @@ def test_an_operator_can_be_imported_and_inherited_but_not_used():
         pass
 
     for use in (Inherited, nms, roi_align, mmcv.ops.roi_align, mmcv.ops.MultiScaleDeformableAttention):
-        with pytest.raises(RuntimeError, match=r"mmcv\.ops\.\w+ needs mmcv's compiled operators.*mim install"):
+        with pytest.raises(RuntimeError, match=r"mmcv\.ops\.\w+ needs mmcv's compiled.*mim install"):
             use(3, 4)
     with pytest.raises(RuntimeError, match=r'mmcv\.ops\.nms '):
         nms(None, None, 0.5)
@@ -97,7 +97,7 @@ def write_package(folder: Path, name: str, **files: str) -> Path:
     return folder
 
 
-@pytest.mark.parametrize('error', ["ValueError('numpy.dtype size changed')", "ImportError('numpy.core.multiarray')"])
+@pytest.mark.parametrize('error', ["ValueError('numpy.dtype size changed')", "ImportError('multiarray')"])
 def test_pycocotools_serves_where_xtcocotools_is_broken(tmp_path, error):
     broken = write_package(tmp_path, 'xtcocotools', coco='from . import mask', mask=f'raise {error}')
     result = run(
@@ -154,7 +154,8 @@ def keypoint_files(seed: int, images: int = 6) -> tuple[dict, list]:
             keypoints = np.c_[guess, np.ones(17)].ravel().tolist()
             results.append(dict(image_id=image, category_id=1, score=random.rand(), keypoints=keypoints))
     categories = [dict(id=1, name='person')]
-    return dict(images=[dict(id=i) for i in range(images)], categories=categories, annotations=annotations), results
+    truth = dict(images=[dict(id=i) for i in range(images)], categories=categories, annotations=annotations)
+    return truth, results
 
 
 @pytest.mark.parametrize('use_area', [True, False])
@@ -211,7 +212,8 @@ result = [pkg_resources.real, any('pkg_resources' in notice for notice in notice
 
 def test_a_missing_framework_is_named_with_the_line_that_installs_it(monkeypatch):
     find_spec = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None if name == 'mmpose' else find_spec(name))
+    without = lambda name: None if name == 'mmpose' else find_spec(name)  # noqa: E731
+    monkeypatch.setattr(importlib.util, 'find_spec', without)
     with pytest.raises(ImportError, match=r'mmpose not installed.*pip install --no-deps mmpose'):
         compat.apply()
 
