@@ -8,7 +8,7 @@ to the box).
 
 from __future__ import annotations
 
-import json
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,6 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from meshpose_plugins.data.coco import (
+    checked_id,
+    checked_number,
+    images_by_id,
+    person_ids,
+    read_json,
+)
 from meshpose_plugins.data.meshes import MeshLabels, load_meshes
 from meshpose_plugins.data.records import SurfacePoints
 
@@ -30,6 +37,10 @@ NUM_KEYPOINTS = 17
 #: The surface of files that do not name one: the public DensePose data sets annotate SMPL.
 UNNAMED_SURFACE = 'smpl'
 _LOCATE_CHUNK = 200_000
+#: What DensePoseCoco does about a broken annotation.
+ON_ERROR = ('raise', 'skip')
+#: So many skipped annotations are named in the log, the others are counted.
+NAMED_PROBLEMS = 5
 
 
 @dataclass
@@ -113,7 +124,7 @@ def _numbers(annotation: dict, name: str, where: str, size: int | None = None) -
         numbers = np.asarray(value, dtype=np.float64)
         if numbers.ndim != 1 or (size is not None and numbers.size != size):
             raise ValueError
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         need = 'a list of numbers' if size is None else f'a list of {size} numbers'
         raise ValueError(f'{where}: {name} must be {need}, got {str(value)[:80]}') from None
     return numbers
@@ -129,6 +140,21 @@ def parse_bbox(annotation: dict, where: str = 'annotation') -> np.ndarray:
     if not np.isfinite(bbox).all():
         raise ValueError(f'{where}: bbox must be finite, got {bbox.tolist()}')
     return bbox
+
+
+def parse_keypoints(annotation: dict, where: str = 'annotation') -> np.ndarray | None:
+    """Return the keypoints (17, 3) float32 (x, y in image px, visibility 0, 1, 2), or None without any.
+
+    Raises:
+        ValueError: they are not 51 numbers, or a value is not finite.
+    """
+    if annotation.get('keypoints') is None:
+        return None
+    keypoints = _numbers(annotation, 'keypoints', where, NUM_KEYPOINTS * 3).reshape(-1, 3)
+    if not np.isfinite(keypoints).all():
+        wrong = keypoints[~np.isfinite(keypoints)][0]
+        raise ValueError(f'{where}: keypoints must be finite, got {wrong}')
+    return keypoints.astype(np.float32)
 
 
 def parse_points(annotation: dict, where: str = 'annotation',
@@ -210,31 +236,6 @@ def locate_points(points: list[DensePosePoints], template: MeshTemplate) -> list
     return [SurfacePoints(p.xy, *place) for p, *place in zip(points, vertex_ids, barycentrics)]
 
 
-def read_json(path: str | Path) -> dict:
-    """Read a COCO-style JSON file.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is no JSON (with the position where reading stopped), or lacks a list it needs.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'{path}: no such annotation file')
-    text = path.read_text(encoding='utf-8')
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        cut = ' (the file seems to be cut off)' if error.pos >= len(text.rstrip()) - 1 else ''
-        raise ValueError(
-            f'{path}: no valid JSON at line {error.lineno}, column {error.colno}, character {error.pos} '
-            f'of {len(text)}{cut}: {error.msg}'
-        ) from None
-    for name in ('images', 'annotations'):
-        if not isinstance(content, dict) or not isinstance(content.get(name), list):
-            raise ValueError(f"{path}: a COCO-style file needs a list '{name}'")
-    return content
-
-
 class DensePoseCoco:
     """The people of one DensePose-COCO style JSON file (and, where given, their meshes).
 
@@ -244,21 +245,32 @@ class DensePoseCoco:
         meshes: path of an .npz of meshes (see :mod:`meshpose_plugins.data.meshes`), or None.
         surface: the surface of the file's charts, for files that do not name one in
             ``info.densepose_surface``; the public data sets' is 'smpl'.
+        on_error: what a broken annotation does: 'raise' an error, or 'skip' it; skipped ones are counted in
+            ``dropped`` and the first five named in the log.
+        logger: the log for these; this module's when not given.
 
     Attributes:
-        records: the people, in file order.
-        dropped: how many points and people were left out, by reason.
+        records: the people, in file order; annotations of other categories than 'person' are left out.
+        dropped: how many points, people and annotations of other things were left out, by reason.
+        problems: what is wrong with each annotation that was skipped, in file order.
 
     Raises:
         FileNotFoundError: a file is missing.
-        ValueError: broken structure, or charts (or meshes) of another surface than the template's.
+        ValueError: broken structure (of a single annotation: unless it is skipped), charts (or meshes) of
+            another surface than the template's, or an unknown ``on_error``.
     """
 
     def __init__(self, json_path: str | Path, template: MeshTemplate, meshes: str | Path | None = None,
-                 surface: str | None = None) -> None:
+                 surface: str | None = None, on_error: str = 'raise',
+                 logger: logging.Logger | None = None) -> None:
+        if on_error not in ON_ERROR:
+            raise ValueError(f'on_error must be one of {ON_ERROR}, got {on_error!r}')
         self.path = Path(json_path)
         self.template = template
+        self.on_error = on_error
+        self.logger = logging.getLogger(__name__) if logger is None else logger
         self.dropped: Counter = Counter()
+        self.problems: list[str] = []
         content = read_json(self.path)
         self.info = content.get('info') or {}
         self._check_surface(content['annotations'], surface)
@@ -295,15 +307,16 @@ class DensePoseCoco:
             )
 
     def _read(self, content: dict) -> list[PersonRecord]:
-        images = {}
-        for position, image in enumerate(content['images']):
-            for name in ('id', 'file_name'):
-                if not isinstance(image, dict) or name not in image:
-                    raise ValueError(f"{self.path}: images[{position}]: '{name}' is missing")
-            images[image['id']] = image
+        images, people = images_by_id(content, self.path), person_ids(content, self.path)
         records, raw = [], []
         for position, annotation in enumerate(content['annotations']):
-            record, points = self._read_one(position, annotation, images)
+            try:
+                record, points = self._read_one(position, annotation, images, people)
+            except ValueError as error:
+                if self.on_error == 'raise':
+                    raise
+                self._skip(str(error))
+                continue
             if record is not None:
                 records.append(record)
                 raw.append(points)
@@ -313,41 +326,44 @@ class DensePoseCoco:
             record.points = points
         return records
 
-    def _read_one(self, position: int, annotation: dict,
-                  images: dict) -> tuple[PersonRecord | None, DensePosePoints | None]:
+    def _skip(self, problem: str) -> None:
+        """Count a broken annotation, and name it in the log if it is one of the first."""
+        self.problems.append(problem)
+        self.dropped['person: broken annotation'] += 1
+        if len(self.problems) <= NAMED_PROBLEMS:
+            self.logger.warning('annotation dropped: %s', problem)
+
+    def _read_one(self, position: int, annotation: dict, images: dict,
+                  people: set) -> tuple[PersonRecord | None, DensePosePoints | None]:
         if not isinstance(annotation, dict) or 'id' not in annotation:
             raise ValueError(f"{self.path}: annotations[{position}]: 'id' is missing")
-        where = f"{self.path}: annotation {annotation['id']}"
-        image = images.get(annotation.get('image_id'))
+        identity = checked_id(annotation, 'id', f'{self.path}: annotations[{position}]')
+        where = f'{self.path}: annotation {identity}'
+        # A file of people alone may leave the category out.
+        if annotation.get('category_id') is not None:
+            if checked_id(annotation, 'category_id', where) not in people:
+                self.dropped['annotation: of another category than person'] += 1
+                return None, None
+        image = images.get(checked_id(annotation, 'image_id', where))
         if image is None:
-            raise ValueError(
-                f"{where}: image_id {annotation.get('image_id')!r} is not among the file's images"
-            )
+            raise ValueError(f"{where}: image_id {annotation['image_id']!r} is not among the file's images")
+        size = [checked_number(image, name, f"{where}: image {image['id']}") for name in ('width', 'height')]
         bbox = parse_bbox(annotation, where)
         if (bbox[2:] <= 0).any():
             self.dropped['person: bbox has no area'] += 1
             return None, None
-        keypoints = None
-        if annotation.get('keypoints') is not None:
-            keypoints = (
-                _numbers(annotation, 'keypoints', where, NUM_KEYPOINTS * 3).reshape(-1, 3).astype(np.float32)
-            )
-            if not np.isfinite(keypoints).all():
-                raise ValueError(
-                    f'{where}: keypoints must be finite, got {keypoints[~np.isfinite(keypoints)][0]}'
-                )
         record = PersonRecord(
-            annotation['id'],
-            annotation['image_id'],
+            identity,
+            image['id'],
             image['file_name'],
-            (int(image.get('width') or 0), int(image.get('height') or 0)),
+            (int(size[0] or 0), int(size[1] or 0)),
             bbox.astype(np.float32),
-            float(annotation.get('area') or bbox[2] * bbox[3]),
+            checked_number(annotation, 'area', where) or float(bbox[2] * bbox[3]),
             bool(annotation.get('iscrowd')),
-            keypoints=keypoints,
+            keypoints=parse_keypoints(annotation, where),
             segmentation=annotation.get('segmentation'),
             dp_masks=annotation.get('dp_masks'),
             meshes=self.meshes,
-            mesh_index=-1 if self.meshes is None else self.meshes.index.get(annotation['id'], -1),
+            mesh_index=-1 if self.meshes is None else self.meshes.index.get(identity, -1),
         )
         return record, parse_points(annotation, where, self.dropped)

@@ -1,4 +1,5 @@
 import json
+import logging
 from collections import Counter
 
 import numpy as np
@@ -42,10 +43,10 @@ def annotation_with(template, count=20, **changes):
     return annotation
 
 
-def write(path, *annotations, info=None):
+def write(path, *annotations, info=None, image=None, **lists):
     info = {'densepose_surface': 'anny'} if info is None else info
-    images = [{'id': 1, 'file_name': 'a.jpg', 'width': 200, 'height': 300}]
-    path.write_text(json.dumps({'info': info, 'images': images, 'annotations': list(annotations)}))
+    images = [{'id': 1, 'file_name': 'a.jpg', 'width': 200, 'height': 300, **(image or {})}]
+    path.write_text(json.dumps({'info': info, 'images': images, 'annotations': list(annotations), **lists}))
     return path
 
 
@@ -86,13 +87,77 @@ def test_values_out_of_range_are_dropped_and_counted(template):
     ({'bbox': [1, 2, float('nan'), 3]}, 'bbox must be finite, got .*nan'),
     ({'bbox': None}, 'bbox must be a list of 4 numbers, got None'),
     ({'keypoints': [1, 2]}, 'keypoints must be a list of 51 numbers'),
+    ({'keypoints': [1, 2, float('nan')] * 17}, 'keypoints must be finite, got nan'),
     ({'image_id': 5}, "image_id 5 is not among the file's images"),
+    ({'image_id': [1]}, r'image_id must be a whole number or text, got \[1\]'),
+    ({'image_id': None}, 'image_id must be a whole number or text, got None'),
+    ({'category_id': {}}, 'category_id must be a whole number or text, got {}'),
+    ({'area': 'large'}, 'area must be a finite number of at least 0, got large'),
+    ({'area': float('nan')}, 'area must be a finite number of at least 0, got nan'),
+    ({'area': [3]}, r'area must be a finite number of at least 0, got \[3\]'),
+    ({'area': 10 ** 400}, 'area must be a finite number of at least 0, got 1000'),
 ])
 def test_broken_structure_names_file_annotation_field_and_value(template, tmp_path, changes, match):
     path = write(tmp_path / 'broken.json', annotation_with(template, **changes))
     with pytest.raises(ValueError, match=match) as error:
         DensePoseCoco(path, template)
     assert 'broken.json: annotation 7' in str(error.value)
+
+
+@pytest.mark.parametrize('image, match', [
+    ({'width': 'wide'}, 'annotation 7: image 1: width must be a finite number of at least 0, got wide'),
+    ({'height': float('inf')}, 'annotation 7: image 1: height must be a finite number .*, got inf'),
+    ({'height': [300]}, r'annotation 7: image 1: height must be .*, got \[300\]'),
+    ({'id': {}}, r'images\[0\]: id must be a whole number or text, got {}'),
+    ({'file_name': 3}, r'images\[0\]: file_name must be text, got 3'),
+])
+def test_broken_images_name_file_field_and_value(template, tmp_path, image, match):
+    path = write(tmp_path / 'broken.json', annotation_with(template), image=image)
+    with pytest.raises(ValueError, match=f'broken.json: {match}'):
+        DensePoseCoco(path, template)
+
+
+def test_an_annotation_without_a_usable_id_is_named_by_its_place(template, tmp_path):
+    path = write(tmp_path / 'broken.json', annotation_with(template), annotation_with(template, id=[8]))
+    with pytest.raises(ValueError, match=r'broken.json: annotations\[1\]: id must be .*, got \[8\]'):
+        DensePoseCoco(path, template)
+
+
+def test_broken_annotations_are_skipped_counted_and_the_first_five_named(template, tmp_path, caplog):
+    broken = [annotation_with(template, id=20 + k, area='large') for k in range(7)]
+    path = write(tmp_path / 'mixed.json', 'nothing', *broken, annotation_with(template))
+    with caplog.at_level(logging.WARNING, 'meshpose_plugins.data.densepose'):
+        data = DensePoseCoco(path, template, on_error='skip')
+    assert [record.annotation_id for record in data] == [7] and len(data[0].points) == 20
+    assert data.dropped == {'person: broken annotation': 8} and len(data.problems) == 8
+    assert '8 x person: broken annotation' in data.summary()
+    assert [record.getMessage() for record in caplog.records] == [
+        f'annotation dropped: {problem}' for problem in data.problems[:5]
+    ]
+    assert "annotations[0]: 'id' is missing" in data.problems[0]
+    assert data.problems[7].endswith('annotation 26: area must be a finite number of at least 0, got large')
+    with pytest.raises(ValueError, match="on_error must be one of .*, got 'ignore'"):
+        DensePoseCoco(path, template, on_error='ignore')
+
+
+def test_other_things_than_people_are_counted_not_read(template, tmp_path):
+    annotations = [annotation_with(template, category_id=3), annotation_with(template, id=8, category_id=1),
+                   annotation_with(template, id=9, category_id=3, bbox=None)]
+    del annotations[0]['dp_I']
+    other = 'annotation: of another category than person'
+
+    def read(**lists):
+        data = DensePoseCoco(write(tmp_path / 'a.json', *annotations, **lists), template, on_error='skip')
+        return [record.annotation_id for record in data], data.dropped
+    # Without categories 1 is a person; with them the one of that name, whatever its id.
+    assert read() == read(categories=[]) == ([8], {other: 2})
+    assert read(categories=[{'id': 1, 'name': 'person'}, {'id': 3, 'name': 'dog'}]) == ([8], {other: 2})
+    people, dropped = read(categories=[{'id': 1, 'name': 'dog'}, {'id': 3, 'name': 'person'}])
+    assert people == [] and dropped == {other: 1, 'person: broken annotation': 2}
+    with pytest.raises(ValueError, match=r"a.json: categories\[0\]: 'name' is missing"):
+        read(categories=[{'id': 1}])
+    with pytest.raises(ValueError, match='a.json: categories must be a list, got 5'):
+        read(categories=5)
 
 
 def test_a_file_is_read_with_counts_and_people_without_points(template, tmp_path):
@@ -116,12 +181,15 @@ def test_a_file_is_read_with_counts_and_people_without_points(template, tmp_path
     )
 
 
-def test_a_file_that_is_cut_off_tells_where(template, tmp_path):
+def test_a_file_that_is_cut_off_or_no_text_tells_where(template, tmp_path):
     path = write(tmp_path / 'cut.json', annotation_with(template))
     text = path.read_text()
     path.write_text(text[:len(text) // 2])
     with pytest.raises(ValueError, match=rf'cut.json: no valid JSON at line 1, column \d+, character \d+ of '
                                          rf'{len(text) // 2}'):
+        DensePoseCoco(path, template)
+    path.write_bytes(text[:11].encode() + b'\xff' + text[11:].encode())
+    with pytest.raises(ValueError, match=rf'cut.json: no UTF-8 text at byte 11 of {len(text) + 1} \(0xff\)'):
         DensePoseCoco(path, template)
     path.write_text('{"images": []}')
     with pytest.raises(ValueError, match="needs a list 'annotations'"):

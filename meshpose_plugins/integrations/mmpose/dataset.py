@@ -10,38 +10,15 @@ import cv2
 import numpy as np
 from mmengine.dataset import force_full_init
 from mmengine.fileio import load
-from mmengine.logging import print_log
+from mmengine.logging import MMLogger, print_log
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.registry import DATASETS
 from mmpose.structures.bbox import bbox_xywh2xyxy
 
-from meshpose_plugins.data.densepose import (
-    NUM_KEYPOINTS,
-    DensePoseCoco,
-    DensePosePoints,
-    PersonRecord,
-    read_json,
-)
+from meshpose_plugins.data.coco import images_by_id, read_json
+from meshpose_plugins.data.densepose import NUM_KEYPOINTS, DensePoseCoco, PersonRecord
 from meshpose_plugins.data.records import SurfacePoints
 from meshpose_plugins.templates import load_template
-
-
-class _TolerantReader(DensePoseCoco):
-    """Read the people of a file, and keep what is wrong with the others as messages in place of an error."""
-
-    def __init__(self, *args, **kwargs) -> None:
-        self.problems: list[str] = []
-        super().__init__(*args, **kwargs)
-
-    def _read_one(
-        self, position: int, annotation: dict, images: dict
-    ) -> tuple[PersonRecord | None, DensePosePoints | None]:
-        try:
-            return super()._read_one(position, annotation, images)
-        except ValueError as error:
-            self.problems.append(str(error))
-            self.dropped['person: broken annotation'] += 1
-            return None, None
 
 
 @DATASETS.register_module()
@@ -52,8 +29,8 @@ class MeshPoseDataset(BaseCocoStyleDataset):
     ``vertices_image`` (1, V, 3), ``vertices_camera`` (1, V, 3) and ``vertex_visibility`` (1, V), the last
     three None without a mesh. Plain COCO files work: their people simply have no such labels. Unlike
     ``CocoDataset`` a person without labelled keypoints stays. Broken annotations are dropped and counted, and
-    the first few are named in the log. An unreadable image is reported once and another sample is drawn (in
-    test mode it is an error).
+    the first five are named in the log; annotations of other categories than 'person' are left out. An
+    unreadable image is reported once and another sample is drawn (in test mode it is an error).
 
     Args:
         ann_file: the DensePose-COCO style JSON.
@@ -72,9 +49,6 @@ class MeshPoseDataset(BaseCocoStyleDataset):
     """
 
     METAINFO: dict = dict(from_file='configs/_base_/datasets/coco.py')
-
-    #: So many broken annotations are named in the log, the others are counted.
-    NAMED_PROBLEMS = 5
 
     def __init__(
         self,
@@ -116,7 +90,14 @@ class MeshPoseDataset(BaseCocoStyleDataset):
         """Read the annotated people, and log what was left out."""
         template = load_template(self.template)
         try:
-            reader = _TolerantReader(self.ann_file, template, self.mesh_file, self.densepose_surface)
+            reader = DensePoseCoco(
+                self.ann_file,
+                template,
+                self.mesh_file,
+                self.densepose_surface,
+                on_error='skip',
+                logger=MMLogger.get_current_instance(),
+            )
         except FileNotFoundError as error:
             raise FileNotFoundError(
                 f'{error}; check data_root, ann_file and mesh_file of the data set in the config '
@@ -124,8 +105,6 @@ class MeshPoseDataset(BaseCocoStyleDataset):
             ) from None
         self._meshes = reader.meshes
         self.dropped = reader.dropped
-        for problem in reader.problems[: self.NAMED_PROBLEMS]:
-            print_log(f'annotation dropped: {problem}', logger='current', level=logging.WARNING)
         people = [self._data_info(record) for record in reader if self._is_wanted(record)]
         if not people:
             first = f', the first because of: {reader.problems[0]}' if reader.problems else ''
@@ -213,7 +192,7 @@ class MeshPoseDataset(BaseCocoStyleDataset):
             raise ValueError(
                 f'{self.bbox_file}: must hold a list of detections, got {type(detections).__name__}'
             )
-        images = {image['id']: image for image in read_json(self.ann_file)['images']}
+        images = images_by_id(read_json(self.ann_file), self.ann_file)
         people = []
         for position, detection in enumerate(detections):
             missing = [key for key in ('image_id', 'category_id', 'bbox', 'score') if key not in detection]

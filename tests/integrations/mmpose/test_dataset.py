@@ -184,18 +184,22 @@ def test_broken_annotations_are_dropped_and_named(folder, content, meshes, messa
     meshes['vertices_image'][3, 7, 1] = np.nan
     annotations.append(make_annotation(106, np.random.default_rng(9)))
     annotations[-1]['image_id'] = 999
+    annotations.append(make_annotation(107, np.random.default_rng(9)) | dict(image_id=1, area='large'))
+    annotations.append(make_annotation(108, np.random.default_rng(9)) | dict(image_id=1, category_id=2))
     dataset = build(folder, content, meshes)
     assert [dataset.get_data_info(i)['id'] for i in range(len(dataset))] == [105]
     text = '\n'.join(messages)
     assert 'annotation 100: bbox must be finite, got [0.0, 0.0, nan, 5.0]' in text
     assert 'annotation 102: dp_U is missing though dp_x is there' in text
     assert 'annotation 106: image_id 999 is not among' in text
+    assert 'annotation 107: area must be a finite number of at least 0, got large' in text
+    assert dataset.dropped['annotation: of another category than person'] == 1
     assert dataset.dropped['person: crowd'] == dataset.dropped['person: bbox has no area'] == 1
     assert (
         dataset.dropped['point: dp_x is not finite'] == dataset.dropped['point: dp_I is no part 1..24'] == 1
     )
     assert sum(count for reason, count in dataset.dropped.items() if 'are not finite' in reason) == 1
-    assert '1 people, 1 with points' in text and '3 x person: broken annotation' in text
+    assert '1 people, 1 with points' in text and '4 x person: broken annotation' in text
 
 
 def test_unusable_files_are_errors(folder, content, meshes):
