@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 SPLITS = ('train', 'val')
-#: Version of the generator; a resume of another version's folder is refused.
-GENERATOR_VERSION = 1
+#: Version of the random streams: a new one whenever a setting and k give another sample than before.
+#: A resume of another version's folder is refused.
+GENERATOR_VERSION = 2
 
 
 @dataclass(frozen=True)
