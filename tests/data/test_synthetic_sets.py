@@ -88,7 +88,11 @@ def test_a_killed_run_resumes_to_the_same_bytes(made, tmp_path, monkeypatch):
     report = make_synthetic(target, COUNT, SETTINGS, backgrounds='procedural', progress=False)
     assert report.made == 2
     assert contents(target) == contents(folder)
+    # As a run leaves it that was stopped after its last file was written.
+    (target / 'parts').mkdir()
+    (target / 'parts' / '000000.npz').write_bytes(b'')
     assert make_synthetic(target, COUNT, SETTINGS, backgrounds='procedural', progress=False).made == 0
+    assert contents(target) == contents(folder) and not (target / 'parts').exists()
 
 
 def test_a_resume_with_other_settings_is_refused(made, tmp_path):

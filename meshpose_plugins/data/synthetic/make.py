@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import shutil
 import time
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass
@@ -35,7 +36,8 @@ from meshpose_plugins.templates import MeshTemplate, load_template
 
 #: Values of ``backgrounds`` that are no folder.
 PROCEDURAL, AUTO = 'procedural', 'auto'
-CHUNK_SIZE = 500
+#: Samples in a part: few, so that small sets too keep all workers busy and little is lost by a stop.
+CHUNK_SIZE = 50
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,8 @@ def make_synthetic(out: str | Path, count: int, settings: SyntheticSettings, pos
         (c, first, min(first + CHUNK_SIZE, count)) for c, first in enumerate(range(0, count, CHUNK_SIZE))
     ]
     if (out / ANNOTATIONS).is_file() and (out / MESHES).is_file():
+        # Parts are left where a run was stopped after its last file was written.
+        shutil.rmtree(out / PARTS, ignore_errors=True)
         return MakeReport(out, count, 0, 0.0)
     pending = [task for task in chunks if not store.is_done(task[0])]
     (out / PARTS).mkdir(exist_ok=True)
@@ -178,11 +182,7 @@ def make_synthetic(out: str | Path, count: int, settings: SyntheticSettings, pos
     everything = range(len(chunks))
     write_meshes(out / MESHES, store, everything, count, template)
     write_annotations(out / ANNOTATIONS, store, everything, count, settings, template)
-    store.remove(everything)
-    for path in (packed, recorded):
-        if path is not None:
-            Path(path).unlink()
-    (out / PARTS).rmdir()
+    shutil.rmtree(out / PARTS, ignore_errors=True)
     return MakeReport(out, count, made, seconds)
 
 

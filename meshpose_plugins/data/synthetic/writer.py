@@ -135,12 +135,6 @@ class ChunkStore:
             with np.load(self._paths(chunk)[1], allow_pickle=False) as archive:
                 yield archive[name]
 
-    def remove(self, chunks: range) -> None:
-        """Remove the parts after they are merged."""
-        for chunk in chunks:
-            for path in self._paths(chunk):
-                path.unlink(missing_ok=True)
-
 
 def write_annotations(path: Path, store: ChunkStore, chunks: range, count: int, settings: SyntheticSettings,
                       template: MeshTemplate) -> None:
