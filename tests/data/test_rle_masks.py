@@ -1,11 +1,7 @@
 import numpy as np
 import pytest
 
-from meshpose_plugins.data.masks import (
-    decode_part_masks,
-    person_mask_from_parts,
-    segmentation_mask,
-)
+from meshpose_plugins.data.masks import segmentation_mask
 from meshpose_plugins.data.rle import decode_mask, encode_labels, encode_mask
 
 
@@ -63,23 +59,6 @@ def test_each_label_becomes_its_own_mask():
 def test_broken_masks_are_named(broken, match):
     with pytest.raises(ValueError, match=match):
         decode_mask(broken)
-
-
-def test_part_masks_become_a_person_mask_in_the_image():
-    grid = np.zeros((256, 256), np.uint8)
-    grid[:128] = 1
-    grid[128:, :128] = 2
-    masks = encode_labels(grid, 14)
-    np.testing.assert_array_equal(decode_part_masks(masks), grid)
-    mask = person_mask_from_parts(masks, np.array([10, 20, 40, 60]), 100, 45)
-    expected = np.zeros((100, 45), np.uint8)
-    expected[20:50, 10:45] = 1
-    expected[50:80, 10:30] = 1
-    assert (mask != expected).mean() < 0.01
-    with pytest.raises(ValueError, match='annotation 3: dp_masks must be a list of 14, got 2'):
-        decode_part_masks([[], []], 'annotation 3')
-    with pytest.raises(ValueError, match=r'dp_masks\[1\] must be \(256, 256\), got \(5, 5\)'):
-        decode_part_masks([[], encode_mask(np.eye(5))] + [[]] * 12)
 
 
 def test_segmentations_are_read_as_runs_and_as_polygons():

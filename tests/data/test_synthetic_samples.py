@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from meshpose_plugins.data import parse_surface_points
-from meshpose_plugins.data.masks import person_mask_from_parts
+from meshpose_plugins.data.masks import MASK_GRID, NUM_MASKS
 from meshpose_plugins.data.rle import decode_mask
 from meshpose_plugins.data.synthetic import SyntheticSettings, build_generator
 from meshpose_plugins.data.synthetic.camera import Camera, rotation_about, sample_view
@@ -76,8 +76,13 @@ def test_boxes_masks_and_keypoints_fit_each_other(samples):
         rows, columns = np.nonzero(mask)
         x, y, w, h = annotation['bbox']
         assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == (x, y, x + w, y + h)
-        parts = person_mask_from_parts(annotation['dp_masks'], np.array(annotation['bbox']), HEIGHT, WIDTH)
-        assert (parts & mask).sum() / (parts | mask).sum() > 0.9
+        parts = [decode_mask(part) for part in annotation['dp_masks'] if part]
+        assert len(annotation['dp_masks']) == NUM_MASKS
+        assert {part.shape for part in parts} == {(MASK_GRID, MASK_GRID)}
+        assert np.sum(parts, axis=0).max() == 1, 'no place belongs to two parts'
+        box = mask[int(y):int(y + h), int(x):int(x + w)]
+        on_grid = cv2.resize(box, (MASK_GRID, MASK_GRID), interpolation=cv2.INTER_NEAREST)
+        assert (np.sum(parts, axis=0) & on_grid).sum() / (np.sum(parts, axis=0) | on_grid).sum() > 0.9
         keypoints = np.array(annotation['keypoints']).reshape(17, 3)
         assert annotation['num_keypoints'] == (keypoints[:, 2] > 0).sum()
         assert set(keypoints[:, 2]) <= {0, 1, 2} and not keypoints[keypoints[:, 2] == 0].any()
