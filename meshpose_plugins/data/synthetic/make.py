@@ -37,6 +37,7 @@ from meshpose_plugins.templates import MeshTemplate, load_template
 #: Values of ``backgrounds`` that are no folder.
 PROCEDURAL, AUTO = 'procedural', 'auto'
 #: Samples in a part: few, so that small sets too keep all workers busy and little is lost by a stop.
+#: Part k holds samples k * CHUNK_SIZE onwards: another size needs a new GENERATOR_VERSION to resume safely.
 CHUNK_SIZE = 50
 
 
