@@ -34,7 +34,7 @@ GOLDEN = {
 TOLERANCES = {'vertices': 0.2, 'visible': 4, 'box': 1, 'colour': 2}
 MESSAGE = (
     '{} of sample {} is not what version {} makes: a change of the random streams gives other data sets for '
-    'one seed. Undo it, or raise GENERATOR_VERSION in data/synthetic/settings.py and store the new values here'
+    'one seed. Undo it or raise GENERATOR_VERSION in data/synthetic/settings.py and store the new values here'
 )
 
 
