@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from meshpose_plugins.templates import MeshTemplate
+from meshpose_plugins.rendering.frame import inside_frame
 
 
 @dataclass
@@ -74,7 +72,8 @@ class SurfacePoints:
             matrix: (2, 3), as OpenCV's ``warpAffine`` takes it (source to destination pixels).
 
         Returns:
-            A new record; the surface places do not change.
+            A new record; the surface places do not change (for maps that may mirror the image use
+            :func:`meshpose_plugins.data.affine.carry_points`).
         """
         matrix = np.asarray(matrix, dtype=np.float64)
         if matrix.shape != (2, 3):
@@ -82,26 +81,10 @@ class SurfacePoints:
         xy = self.xy @ matrix[:, :2].T + matrix[:, 2]
         return SurfacePoints(xy, self.vertex_ids, self.barycentrics, self.valid)
 
-    def mirror(self, width: float, template: MeshTemplate) -> SurfacePoints:
-        """Mirror the points with their image: ``x -> width - 1 - x``, and each place to its left-right
-        partner.
-
-        Args:
-            width: width of the frame in pixels.
-            template: the template whose ``symmetry`` permutes the vertices.
-
-        Returns:
-            A new record.
-        """
-        xy = self.xy.copy()
-        xy[:, 0] = width - 1 - xy[:, 0]
-        return SurfacePoints(xy, template.symmetry[self.vertex_ids], self.barycentrics, self.valid)
-
     def inside(self, width: float, height: float) -> SurfacePoints:
         """Mark as invalid the points whose pixel lies outside a frame of ``width`` x ``height`` pixels."""
-        x, y = self.xy[:, 0], self.xy[:, 1]
-        inside = (x >= -0.5) & (x < width - 0.5) & (y >= -0.5) & (y < height - 0.5)
-        return SurfacePoints(self.xy, self.vertex_ids, self.barycentrics, self.valid & inside)
+        valid = self.valid & inside_frame(self.xy, width, height)
+        return SurfacePoints(self.xy, self.vertex_ids, self.barycentrics, valid)
 
     def positions(self, vertices: np.ndarray) -> np.ndarray:
         """Return the places of the points on a posed mesh.

@@ -6,7 +6,11 @@ true mesh without height, say) gets NaN, so that it can be counted and left out 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+
+from meshpose_plugins.rendering.frame import inside_frame
 
 MILLIMETRES_PER_METRE = 1000.0
 
@@ -188,8 +192,7 @@ def visibility_classes(
         raise ValueError(
             f'visibility must be {vertices.shape[:-1]} for vertices {vertices.shape}, got {visibility.shape}'
         )
-    x, y = vertices[..., 0], vertices[..., 1]
-    outside = (x < -0.5) | (x >= width - 0.5) | (y < -0.5) | (y >= height - 0.5)
+    outside = ~inside_frame(vertices, width, height)
     return (visibility > 0) & ~outside, outside
 
 
@@ -228,6 +231,23 @@ def visibility_auc(
     below = np.searchsorted(low, high, side='left')
     not_above = np.searchsorted(low, high, side='right')
     return float((below + not_above).mean() / (2.0 * len(low)))
+
+
+def pooled_visibility_auc(scores: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
+    """Area under the ROC curve over the visibility scores of all people together.
+
+    Args:
+        scores: for each person the scores (N,) of the vertices that should score high and those (M,) of the
+            vertices that should score low; N and M may differ between people and be 0.
+
+    Returns:
+        a number in [0, 1], see :func:`visibility_auc`; NaN without a positive or without a negative.
+    """
+    if not scores:
+        return float('nan')
+    positive, negative = (np.concatenate(column) for column in zip(*scores))
+    is_positive = np.arange(len(positive) + len(negative)) < len(positive)
+    return visibility_auc(np.concatenate([positive, negative]), is_positive, ~is_positive)
 
 
 def _percent(distance: np.ndarray, size: np.ndarray) -> np.ndarray:

@@ -8,6 +8,8 @@ from typing import Any, Callable, Sequence, Tuple
 import torch
 from torch import Tensor
 
+from meshpose_plugins.rendering.frame import inside_frame
+
 
 @dataclass
 class MeshPoseTargets:
@@ -88,9 +90,7 @@ class MeshPoseTargets:
         return positive, self.vertices_valid & ~self._inside_crop() & ~positive
 
     def _inside_crop(self) -> Tensor:
-        width, height = self.input_size
-        x, y = self.vertices[..., 0], self.vertices[..., 1]
-        return (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
+        return inside_frame(self.vertices, *self.input_size)
 
     def _annotated_vertices(self) -> Tensor:
         hits = torch.zeros(self.vertices_valid.shape, dtype=torch.int64, device=self.point_valid.device)

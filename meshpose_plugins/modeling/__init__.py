@@ -1,4 +1,5 @@
 """Network parts of MeshPose in plain PyTorch: the two branches, their fusion, and what they predict."""
+from .flip import average_flipped
 from .fusion import VisibilityFusion
 from .network import MeshPoseNetwork
 from .output import MeshPoseOutput
@@ -7,4 +8,4 @@ from .soft_argmax import soft_argmax_1d, soft_argmax_2d, spatial_softmax_statist
 from .vertexpose import VertexPoseBranch
 
 __all__ = ["BinnedRegressor", "MeshPoseNetwork", "MeshPoseOutput", "RegressionBranch", "VertexPoseBranch",
-           "VisibilityFusion", "soft_argmax_1d", "soft_argmax_2d", "spatial_softmax_statistics"]
+           "VisibilityFusion", "average_flipped", "soft_argmax_1d", "soft_argmax_2d", "spatial_softmax_statistics"]

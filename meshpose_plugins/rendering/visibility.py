@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .checks import as_faces, as_vertices, check_backend, load_kernels
+from .frame import inside_frame
 from .rasterizer import Raster
 
 
@@ -44,10 +45,8 @@ def vertex_visibility(
     xyz = as_vertices(xyz)
     faces = as_faces(faces, len(xyz))
     ids = _as_vertex_ids(vertex_ids, len(xyz))
-    x, y, z = xyz[ids].T.astype(np.float64)
-    visible = (
-        (x >= -0.5) & (x < raster.width - 0.5) & (y >= -0.5) & (y < raster.height - 0.5) & np.isfinite(z)
-    )
+    asked = xyz[ids].astype(np.float64)
+    visible = inside_frame(asked, raster.width, raster.height) & np.isfinite(asked[:, 2])
     if backend == "numba":
         load_kernels().mark_occluded(xyz, faces, ids, raster.height, raster.width, float(tolerance), visible)
     else:

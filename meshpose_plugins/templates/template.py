@@ -146,6 +146,18 @@ class MeshTemplate:
         self._check_vertices(xyz)
         return self._apply('keypoints', lambda: self.keypoint_regressor, xyz)
 
+    def keypoint_scores(self, visibility: Array) -> Array:
+        """Score the COCO keypoints by how visible the vertices are from which they are regressed.
+
+        Args:
+            visibility: (..., V) probabilities, NumPy or torch.
+
+        Returns:
+            (..., 17) in [0, 1], of the same kind: means weighted by the absolute values of the keypoint regressor.
+        """
+        self._check_vertices(visibility[..., None])
+        return self._apply('keypoint_shares', self._keypoint_shares, visibility[..., None])[..., 0]
+
     def mirror(self, xyz: Array, width: float | None = None) -> Array:
         """Swap left and right vertices; with an image width also map x to ``width - 1 - x``.
 
@@ -157,14 +169,10 @@ class MeshTemplate:
             (..., V, D) positions of the person in the mirrored image.
         """
         self._check_vertices(xyz)
-        mirrored = xyz[..., self.symmetry, :]
+        mirrored = xyz[..., np.array(self.symmetry), :]  # a copy: torch warns of read-only arrays
         if width is not None:
-            if isinstance(mirrored, np.ndarray):
-                mirrored = mirrored.copy()
-                mirrored[..., 0] = width - 1 - mirrored[..., 0]
-            else:
-                mirrored = mirrored.clone()
-                mirrored[..., 0] = width - 1 - mirrored[..., 0]
+            mirrored = mirrored.copy() if isinstance(mirrored, np.ndarray) else mirrored.clone()
+            mirrored[..., 0] = width - 1 - mirrored[..., 0]
         return mirrored
 
     def locate_iuv(self, i: np.ndarray, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -221,6 +229,10 @@ class MeshTemplate:
         starts = np.arange(0, count * support + 1, support)
         return csr_matrix((self.upsampler_weights.ravel(), self.upsampler_ids.ravel(), starts),
                           shape=(count, self.num_vertices))
+
+    def _keypoint_shares(self) -> np.ndarray:
+        weights = np.abs(self.keypoint_regressor)
+        return weights / weights.sum(axis=1, keepdims=True)
 
     def _apply(self, name: str, matrix, xyz: Array) -> Array:
         """Multiply (..., V, D) positions by an (M, V) matrix that is made once per device and dtype."""

@@ -5,12 +5,14 @@ from .export import save_person
 from .frames import meters_per_pixel, to_y_up
 from .mesh_files import write_glb, write_obj, write_ply
 from .panels import draw_boxes, draw_panels, overlay_people
+from .training import draw_truth_and_prediction
 from .viewer import write_viewer
 
 __all__ = [
     "atlas_uv",
     "draw_boxes",
     "draw_panels",
+    "draw_truth_and_prediction",
     "meters_per_pixel",
     "overlay_people",
     "save_person",

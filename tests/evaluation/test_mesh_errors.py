@@ -11,6 +11,7 @@ from meshpose_plugins.evaluation import (
     align_similarity,
     mpvpe,
     pa_mpvpe,
+    pooled_visibility_auc,
     uv_error,
     vertex_error_2d,
     visibility_auc,
@@ -186,3 +187,15 @@ def test_auc_equals_the_count_of_ordered_pairs(seed, levels):
     expected = ((high > low) + 0.5 * (high == low)).mean()
     assert visibility_auc(scores, kind == 0, kind == 1) == pytest.approx(expected)
     assert visibility_auc(np.exp(3 * scores), kind == 0, kind == 1) == pytest.approx(expected)
+
+
+def test_pooled_auc_ranks_all_people_together():
+    people = [
+        (np.array([0.9, 0.2]), np.array([0.1])),
+        (np.array([]), np.array([0.5, 0.2])),
+        (np.array([0.4]), np.array([])),
+    ]
+    scores = np.array([0.9, 0.2, 0.4, 0.1, 0.5, 0.2])
+    positive = np.array([True, True, True, False, False, False])
+    assert pooled_visibility_auc(people) == visibility_auc(scores, positive, ~positive)
+    assert np.isnan(pooled_visibility_auc([])) and np.isnan(pooled_visibility_auc(people[2:]))

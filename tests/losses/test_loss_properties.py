@@ -129,6 +129,14 @@ def test_a_positive_wins_over_a_negative():
     assert targets.vertices_in_crop().tolist() == [[False, False, True, False, False]]
 
 
+def test_the_far_border_of_a_crop_lies_outside():
+    vertices = torch.tensor([[[-0.5, -0.5, 0], [23.49, 31.49, 0], [23.5, 5, 0], [5, 31.5, 0]]])
+    targets = replace(MeshPoseTargets.empty(1, 1, 4, (24, 32)), vertices=vertices,
+                      vertices_valid=torch.ones(1, 4, dtype=torch.bool))
+    assert targets.vertices_in_crop().tolist() == [[True, True, False, False]]
+    assert targets.visibility_labels()[1].tolist() == [[False, False, True, True]]
+
+
 def test_targets_are_indexed_and_moved(targets):
     assert len(targets) == 3 and len(targets[0]) == 1 and len(targets[1:]) == 2
     moved = targets.to(torch.float32)

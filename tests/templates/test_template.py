@@ -115,6 +115,18 @@ def test_mirror(template):
     np.testing.assert_allclose(template.mirror(torch.from_numpy(xyz), 96).numpy(), mirrored)
 
 
+def test_keypoint_scores_are_weighted_means(template):
+    visibility = np.random.default_rng(3).random((2, template.num_vertices)).astype(np.float32)
+    scores = template.keypoint_scores(visibility)
+    assert scores.shape == (2, 17)
+    weights = np.abs(template.keypoint_regressor[5])
+    assert scores[1, 5] == pytest.approx(np.average(visibility[1], weights=weights), abs=1e-6)
+    np.testing.assert_allclose(template.keypoint_scores(np.ones_like(visibility)), 1, atol=1e-6)
+    np.testing.assert_allclose(template.keypoint_scores(torch.from_numpy(visibility)).numpy(), scores, atol=1e-6)
+    with pytest.raises(ValueError, match='vertices: expected an array of shape'):
+        template.keypoint_scores(visibility[:, 1:])
+
+
 def test_locate_iuv_stays_in_the_part(template):
     rng = np.random.default_rng(3)
     i, u, v = rng.integers(1, 25, 3000), rng.random(3000), rng.random(3000)

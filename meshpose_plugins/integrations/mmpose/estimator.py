@@ -3,11 +3,12 @@ from __future__ import annotations
 
 from typing import Tuple
 
-import numpy as np
 import torch
 from mmpose.models.pose_estimators import TopdownPoseEstimator
 from mmpose.registry import MODELS
 from torch import Tensor
+
+from meshpose_plugins.data.affine import crop_to_image
 
 
 @MODELS.register_module()
@@ -47,21 +48,3 @@ class MeshPoseEstimator(TopdownPoseEstimator):
             instances.vertices = crop_to_image(instances.vertices, **{
                 name: sample.metainfo[name] for name in ("input_size", "input_center", "input_scale")})
         return super().add_pred_to_datasample(batch_pred_instances, batch_pred_fields, batch_data_samples)
-
-
-def crop_to_image(xyz_crop: np.ndarray, input_size, input_center, input_scale) -> np.ndarray:
-    """Invert MMPose's top-down affine for vertices with depth.
-
-    Args:
-        xyz_crop: (..., 3) crop px, z relative to the root joint.
-        input_size: (W, H) of the crop, px.
-        input_center: (x, y) of the crop's centre in the image, px.
-        input_scale: (width, height) of the crop's area in the image, px.
-
-    Returns:
-        (..., 3) image px; z is scaled by the square root of the affine's determinant.
-    """
-    scale = np.asarray(input_scale, dtype=np.float64) / np.asarray(input_size, dtype=np.float64)
-    xy = xyz_crop[..., :2] * scale + np.asarray(input_center) - 0.5 * np.asarray(input_scale)
-    z = xyz_crop[..., 2:] * np.sqrt(abs(scale.prod()))
-    return np.concatenate([xy, z], -1).astype(xyz_crop.dtype)

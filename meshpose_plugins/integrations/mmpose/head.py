@@ -4,7 +4,6 @@ from __future__ import annotations
 import inspect
 from typing import List, Optional, Sequence, Tuple, Union
 
-import numpy as np
 import torch
 from mmengine.structures import InstanceData
 from mmpose.models.heads import BaseHead, HeatmapHead
@@ -12,10 +11,9 @@ from mmpose.registry import MODELS
 from torch import Tensor, nn
 
 from meshpose_plugins.losses import MeshPoseCriterion, MeshPoseTargets
-from meshpose_plugins.modeling import MeshPoseNetwork, MeshPoseOutput
+from meshpose_plugins.modeling import MeshPoseNetwork, MeshPoseOutput, average_flipped
 from meshpose_plugins.templates import MeshTemplate, load_template
-
-from .template_id import check_template_id, encode_template_id
+from meshpose_plugins.templates.identity import check_template_id, encode_template_id
 
 DEFAULT_LOSSES = dict(
     barycentric=dict(type="BarycentricLoss"),
@@ -88,8 +86,6 @@ class MeshPoseHead(BaseHead):
             MODELS.build(dict(fusion)), stride=stride)
         self.criterion = MeshPoseCriterion(_build_losses(losses, template))
         self.register_buffer("template_id", encode_template_id(self.template))
-        regressor = torch.tensor(np.array(self.template.keypoint_regressor), dtype=torch.float32).abs()
-        self.register_buffer("keypoint_shares", regressor / regressor.sum(1, keepdim=True), persistent=False)
 
     def forward(self, feats: Sequence[Tensor]) -> MeshPoseOutput:
         """Predict the vertices of every crop.
@@ -138,22 +134,16 @@ class MeshPoseHead(BaseHead):
             (1, V, 3), vertex_visibility (1, V).
         """
         if (test_cfg or {}).get("flip_test", False):
-            xyz, visibility = self._predict_flip(*feats)
+            output, mirrored = (self.forward(levels) for levels in feats)
+            xyz, visibility = average_flipped(output, mirrored, self.template, self.input_size[0])
         else:
             output = self.forward(feats)
             xyz, visibility = output.xyz_crop, output.visibility
         keypoints = self.template.keypoints(xyz)[..., :2]
-        scores = visibility.float() @ self.keypoint_shares.T
+        scores = self.template.keypoint_scores(visibility)
         arrays = [tensor.detach().float().cpu().numpy() for tensor in (keypoints, scores, xyz, visibility)]
         names = ("keypoints", "keypoint_scores", "vertices", "vertex_visibility")
         return [InstanceData(**{name: array[None] for name, array in zip(names, crop)}) for crop in zip(*arrays)]
-
-    def _predict_flip(self, feats: Sequence[Tensor],
-                      mirrored_feats: Sequence[Tensor]) -> Tuple[Tensor, Tensor]:
-        output, mirrored = self.forward(feats), self.forward(mirrored_feats)
-        symmetry = torch.as_tensor(np.array(self.template.symmetry), device=output.xyz_crop.device)
-        xyz = self.template.mirror(mirrored.xyz_crop, width=self.input_size[0])
-        return (output.xyz_crop + xyz) / 2, (output.visibility + mirrored.visibility[:, symmetry]) / 2
 
     def _check_resolution(self, feature: Tensor) -> None:
         expected = tuple(int(size / self.network.stride) for size in self.input_size[::-1])
@@ -164,7 +154,7 @@ class MeshPoseHead(BaseHead):
                 f"{self.feature_index}, deconv_out_channels or stride, or the input_size of TopdownAffine")
 
     def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
-        check_template_id(self.template, state_dict.get(prefix + "template_id"))
+        check_template_id(self.template, state_dict.get(prefix + "template_id"), "model.head.template")
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 

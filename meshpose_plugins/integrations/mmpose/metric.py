@@ -136,7 +136,8 @@ class MeshPoseMetric(BaseMetric):
             values = np.array([result.get(name, np.nan) for result in results], np.float64)
             if np.isfinite(values).any():
                 metrics[name] = float(np.nanmean(values))
-        auc = _pooled_auc([result['visibility'] for result in results if 'visibility' in result])
+        scores = [result['visibility'] for result in results if 'visibility' in result]
+        auc = mesh_errors.pooled_visibility_auc(scores)
         if np.isfinite(auc):
             metrics['visibility_auc'] = auc
         if not metrics:
@@ -163,15 +164,6 @@ def _uv_error(sample: dict, predicted: np.ndarray) -> float:
         for name in ('points_xy', 'point_vertex_ids', 'point_barycentrics', 'point_valid')
     )
     return mesh_errors.uv_error(predicted, xy, ids, barycentrics, y2 - y1, valid)
-
-
-def _pooled_auc(scores: list[tuple[np.ndarray, np.ndarray]]) -> float:
-    """Return the ROC area over the (positive, negative) scores of all people."""
-    if not scores:
-        return float('nan')
-    positive, negative = (np.concatenate(column) for column in zip(*scores))
-    is_positive = np.arange(len(positive) + len(negative)) < len(positive)
-    return mesh_errors.visibility_auc(np.concatenate([positive, negative]), is_positive, ~is_positive)
 
 
 def _array(value) -> np.ndarray:

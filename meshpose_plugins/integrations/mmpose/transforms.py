@@ -9,8 +9,18 @@ from mmcv.transforms.utils import cache_randomness
 from mmpose.registry import TRANSFORMS
 from mmpose.structures.bbox import get_udp_warp_matrix, get_warp_matrix
 
+from meshpose_plugins.data.affine import (
+    KEPT_DIRECTIONS,
+    carry_camera_vertices,
+    carry_points,
+    carry_vertices,
+    compose,
+    is_mirror,
+    truncate_box,
+)
 from meshpose_plugins.data.masks import segmentation_mask
 from meshpose_plugins.data.records import SurfacePoints
+from meshpose_plugins.rendering import inside_frame
 from meshpose_plugins.templates import load_template
 
 
@@ -49,59 +59,6 @@ def crop_matrix(results: dict, use_udp: bool = False) -> np.ndarray:
         results['bbox_center'][0], results['bbox_scale'][0], rotation, output_size=results['input_size']
     )
     return np.asarray(matrix, np.float64)
-
-
-def compose(second: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """Return the (2, 3) matrix that applies ``first`` and then ``second``."""
-    return np.column_stack([second[:, :2] @ first[:, :2], second[:, :2] @ first[:, 2] + second[:, 2]])
-
-
-def is_mirror(matrix: np.ndarray) -> bool:
-    """Tell whether a (2, 3) matrix mirrors, so that left and right of a body change places."""
-    return bool(np.linalg.det(matrix[:, :2]) < 0)
-
-
-def carry_points(points: SurfacePoints, matrix: np.ndarray, symmetry: np.ndarray) -> SurfacePoints:
-    """Move surface points by an affine map of the image, to their left-right partners where it mirrors."""
-    points = points.affine(matrix)
-    if is_mirror(matrix):
-        points = SurfacePoints(points.xy, symmetry[points.vertex_ids], points.barycentrics, points.valid)
-    return points
-
-
-def carry_vertices(
-    vertices: np.ndarray,  # (..., V, 3)
-    matrix: np.ndarray,  # (2, 3)
-    symmetry: np.ndarray,  # (V,)
-) -> np.ndarray:
-    """Move mesh vertices by an affine map of the image.
-
-    Args:
-        vertices: x and y in pixels of the frame before, z in the same pixels relative to the root joint.
-        matrix: maps pixels before to pixels after, ``xy_after = matrix @ (x, y, 1)``.
-        symmetry: left-right permutation of the template's vertices, applied where the map mirrors.
-
-    Returns:
-        (..., V, 3) float32: x and y by the map, z by its scale ``sqrt(abs(det))``.
-    """
-    vertices = vertices[..., symmetry, :] if is_mirror(matrix) else vertices
-    scale = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
-    moved = np.empty(vertices.shape, np.float32)
-    moved[..., :2] = vertices[..., :2] @ matrix[:, :2].T + matrix[:, 2]
-    moved[..., 2] = vertices[..., 2] * scale
-    return moved
-
-
-def carry_camera_vertices(vertices: np.ndarray, matrix: np.ndarray, symmetry: np.ndarray) -> np.ndarray:
-    """Turn and mirror metric vertices (..., V, 3) as an affine map turns the image; sizes stay."""
-    linear = matrix[:, :2] / np.sqrt(abs(np.linalg.det(matrix[:, :2])))
-    return carry_vertices(vertices, np.column_stack([linear, np.zeros(2)]), symmetry)
-
-
-def inside_frame(xy: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Tell which positions (..., 2 or more) lie on a pixel of a frame; integers are pixel centres."""
-    x, y = xy[..., 0], xy[..., 1]
-    return (x >= -0.5) & (x < width - 0.5) & (y >= -0.5) & (y < height - 0.5)
 
 
 @TRANSFORMS.register_module()
@@ -238,9 +195,6 @@ class RandomTruncation(BaseTransform):
         side_weights: relative frequency of cutting off at the bottom, top, left and right.
     """
 
-    #: Direction in which the kept box moves when the named side is cut off.
-    DIRECTIONS = np.array([[0, -1], [0, 1], [1, 0], [-1, 0]], np.float32)
-
     def __init__(
         self,
         prob: float = 0.2,
@@ -263,23 +217,22 @@ class RandomTruncation(BaseTransform):
         self.side_weights = tuple(side_weights)
 
     @cache_randomness
-    def _draw(self) -> tuple[bool, float, int]:
+    def _draw(self) -> tuple[bool, float, str]:
         """Draw whether to truncate, the kept part and the side."""
         weights = np.asarray(self.side_weights, np.float64)
         return (
             np.random.rand() < self.prob,
             np.random.uniform(*self.keep),
-            int(np.random.choice(4, p=weights / weights.sum())),
+            tuple(KEPT_DIRECTIONS)[np.random.choice(4, p=weights / weights.sum())],
         )
 
     def transform(self, results: dict) -> dict:
         """Change the box of one sample; see the class."""
         truncate, keep, side = self._draw()
         if truncate:
-            scale = results['bbox_scale']
-            shift = (0.5 * (1.0 - keep) * scale * self.DIRECTIONS[side]).astype(scale.dtype)
-            results['bbox_center'] = results['bbox_center'] + shift
-            results['bbox_scale'] = scale * scale.dtype.type(keep)
+            results['bbox_center'], results['bbox_scale'] = truncate_box(
+                results['bbox_center'], results['bbox_scale'], keep, side
+            )
         return results
 
     def __repr__(self) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 
-import cv2
 import numpy as np
 import torch
 from mmengine.dist import master_only
@@ -14,12 +13,9 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmpose.registry import HOOKS
 
-from meshpose_plugins.rendering import overlay_mesh
+from meshpose_plugins.data.affine import image_to_crop
 from meshpose_plugins.templates import MeshTemplate, load_template
-
-TRUTH_COLOR = (0.60, 0.85, 0.60)
-PREDICTION_COLOR = (0.66, 0.78, 0.92)
-_TITLE_HEIGHT = 22
+from meshpose_plugins.visualization import draw_truth_and_prediction
 
 
 @HOOKS.register_module()
@@ -123,61 +119,18 @@ def draw_sample(inputs: torch.Tensor, sample, template: MeshTemplate, panel_heig
         (H', W', 3) uint8 RGB, three labelled panels.
     """
     crop = np.ascontiguousarray(inputs.cpu().numpy().transpose(1, 2, 0)[..., ::-1]).astype(np.uint8)
-    factor = max(1, round(panel_height / crop.shape[0]))
-    image = cv2.resize(crop, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
-    meta = sample.metainfo
+    meta, labels = sample.metainfo, sample.gt_instance_labels
+    # The crop's rotation is left out here as on the way to the image: what the network said comes out exactly.
     predicted = image_to_crop(
         _array(sample.pred_instances.vertices)[0],
         meta['input_size'],
         meta['input_center'],
         meta['input_scale'],
     )
-    truth, title = _draw_truth(image, sample.gt_instance_labels, template, factor)
-    prediction = overlay_mesh(image, _enlarge(predicted, factor), template.faces, color=PREDICTION_COLOR)
-    panels = [_with_title(image, 'input'), _with_title(truth, title), _with_title(prediction, 'prediction')]
-    return np.concatenate(panels, axis=1)
-
-
-def _draw_truth(image: np.ndarray, labels, template: MeshTemplate, factor: int) -> tuple[np.ndarray, str]:
-    """Return the picture of a person's truth, its mesh or else its points, and a title."""
-    if 'vertices_valid' in labels and bool(labels.vertices_valid.all()):
-        vertices = _enlarge(_array(labels.vertices_crop)[0], factor)
-        return overlay_mesh(image, vertices, template.faces, color=TRUTH_COLOR), 'truth'
-    if 'point_valid' not in labels or not bool(labels.point_valid.any()):
-        return image, 'no truth'
-    picture = image.copy()
-    for x, y in _enlarge(_array(labels.points_xy)[_array(labels.point_valid)], factor):
-        cv2.circle(picture, (int(round(x)), int(round(y))), 2, (90, 230, 90), -1, cv2.LINE_AA)
-    return picture, 'annotated points'
-
-
-def image_to_crop(
-    xyz_image: np.ndarray, input_size: Sequence, input_center: Sequence, input_scale: Sequence
-) -> np.ndarray:
-    """Take vertices (..., 3) from image px to crop px, the inverse of how predictions come to the image.
-
-    Like MMPose's estimator it knows no rotation, so that what the network said in the crop comes out exactly.
-    """
-    scale = np.asarray(input_size, np.float64) / np.asarray(input_scale, np.float64)
-    xy = (xyz_image[..., :2] - np.asarray(input_center)) * scale + 0.5 * np.asarray(input_size)
-    z = xyz_image[..., 2:] * np.sqrt(abs(scale.prod()))
-    return np.concatenate([xy, z], axis=-1)
-
-
-def _enlarge(xyz: np.ndarray, factor: int) -> np.ndarray:
-    """Take x, y (and z) to an image enlarged by a whole factor; pixel centres are integers in both."""
-    enlarged = np.asarray(xyz, np.float32) * factor
-    enlarged[..., :2] += (factor - 1) / 2
-    return enlarged
-
-
-def _with_title(image: np.ndarray, title: str) -> np.ndarray:
-    """Return the picture with a dark strip and its title on top."""
-    strip = np.full((_TITLE_HEIGHT, image.shape[1], 3), 30, np.uint8)
-    cv2.putText(
-        strip, title, (6, _TITLE_HEIGHT - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (235, 235, 235), 1, cv2.LINE_AA
-    )
-    return np.concatenate([strip, np.ascontiguousarray(image)])
+    has_mesh = 'vertices_valid' in labels and bool(labels.vertices_valid.all())
+    vertices = _array(labels.vertices_crop)[0] if has_mesh else None
+    points = _array(labels.points_xy)[_array(labels.point_valid)] if 'point_valid' in labels else None
+    return draw_truth_and_prediction(crop, predicted, template, vertices, points, panel_height)
 
 
 def _array(value) -> np.ndarray:

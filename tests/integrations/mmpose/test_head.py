@@ -7,8 +7,8 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 
 import meshpose_plugins.integrations.mmpose as plugin
-from meshpose_plugins.integrations.mmpose.template_id import decode_template_id, encode_template_id
 from meshpose_plugins.templates import load_template
+from meshpose_plugins.templates.identity import decode_template_id, encode_template_id
 from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
 

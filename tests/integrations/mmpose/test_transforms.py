@@ -6,16 +6,19 @@ import pytest
 pytest.importorskip('mmpose')
 
 import meshpose_plugins.integrations.mmpose  # noqa: E402,F401
+from meshpose_plugins.data.affine import (  # noqa: E402
+    carry_camera_vertices,
+    carry_points,
+    carry_vertices,
+    crop_to_image,
+)
 from meshpose_plugins.data.records import SurfacePoints  # noqa: E402
 from meshpose_plugins.data.rle import encode_mask  # noqa: E402
 from meshpose_plugins.evaluation import mpvpe  # noqa: E402
 from meshpose_plugins.integrations.mmpose.formatting import PackMeshPoseInputs  # noqa: E402
-from meshpose_plugins.integrations.mmpose.transforms import (
+from meshpose_plugins.integrations.mmpose.transforms import (  # noqa: E402
     MeshPoseTransform,
-    RandomTruncation,  # noqa: E402
-    carry_camera_vertices,
-    carry_points,
-    carry_vertices,
+    RandomTruncation,
     flip_matrix,
 )
 from meshpose_plugins.templates import load_template  # noqa: E402
@@ -176,10 +179,11 @@ def test_horizontal_flip_equals_the_template_mirror():
         TEMPLATE.mirror(results['vertices_image'], WIDTH),
         atol=1e-4,
     )
-    mirrored = results['surface_points'].mirror(WIDTH, TEMPLATE)
-    carried = carry_points(results['surface_points'], flip, TEMPLATE.symmetry)
-    np.testing.assert_allclose(carried.xy, mirrored.xy, atol=1e-4)
-    np.testing.assert_array_equal(carried.vertex_ids, mirrored.vertex_ids)
+    points = results['surface_points']
+    carried = carry_points(points, flip, TEMPLATE.symmetry)
+    mirrored = np.stack([WIDTH - 1 - points.xy[:, 0], points.xy[:, 1]], axis=1)
+    np.testing.assert_allclose(carried.xy, mirrored, atol=1e-4)
+    np.testing.assert_array_equal(carried.vertex_ids, TEMPLATE.symmetry[points.vertex_ids])
     with pytest.raises(ValueError, match="got 'sideways'"):
         flip_matrix('sideways', WIDTH, HEIGHT)
 
@@ -355,8 +359,6 @@ def test_packed_labels_have_the_shapes_of_the_losses():
 
 def test_packed_mesh_fits_between_image_and_crop():
     """The image-frame mesh is the crop mesh through the inverse that MMPose applies to predictions."""
-    from meshpose_plugins.integrations.mmpose.estimator import crop_to_image
-
     sample = pack(make_results(11))['data_samples']
     meta = {key: sample.metainfo[key] for key in ('input_size', 'input_center', 'input_scale')}
     back = crop_to_image(sample.gt_instance_labels.vertices_crop, **meta)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from meshpose_plugins.templates import MeshTemplate
+from .template import MeshTemplate
 
 NAME_BYTES = 48
 DIGEST_BYTES = 16
@@ -36,12 +36,14 @@ def decode_template_id(template_id: Tensor) -> Tuple[str, str]:
     return data[:NAME_BYTES].rstrip(b"\0").decode(errors="replace"), data[NAME_BYTES:].hex()
 
 
-def check_template_id(template: MeshTemplate, stored: Optional[Tensor]) -> None:
+def check_template_id(template: MeshTemplate, stored: Optional[Tensor],
+                      option: str = "template") -> None:
     """Raise ValueError if a checkpoint was trained with another template.
 
     Args:
         template: of the model.
         stored: ``template_id`` of the checkpoint; None (a checkpoint without one) passes.
+        option: what the model's template is called in its config, for the message.
     """
     if stored is None:
         return
@@ -52,8 +54,7 @@ def check_template_id(template: MeshTemplate, stored: Optional[Tensor]) -> None:
     if name == own_name:
         raise ValueError(
             f"the checkpoint was trained with another build of the template '{name}' (digest {digest}) than the "
-            f"installed one (digest {own_digest}): train again, or give the path of its .npz as "
-            "model.head.template")
+            f"installed one (digest {own_digest}): train again, or give the path of its .npz as {option}")
     raise ValueError(
         f"wrong template for the checkpoint: it was trained with '{name}', the config says "
-        f"model.head.template='{own_name}': set template='{name}' in the config or load another checkpoint")
+        f"{option}='{own_name}': set template='{name}' in the config or load another checkpoint")
