@@ -17,6 +17,7 @@ _MEASURED_SEED, _MEASURED_BODIES = 12345, 100  # bodies that no candidate was fi
 
 def _candidates() -> dict[str, TemplateSettings]:
     """The candidates of ``--compare``: name in the table and settings."""
+
     def collapse(**changes) -> TemplateSettings:
         return TemplateSettings(decimation=DecimationSettings(**changes))
 
@@ -27,25 +28,37 @@ def _candidates() -> dict[str, TemplateSettings]:
         'rest pose only': dataclasses.replace(collapse(), decimation_poses=0),
         'no extra detail': collapse(part_weights={}),
         'more at hands': collapse(part_weights={3: 32.0, 4: 32.0, 5: 2.0, 6: 2.0, 23: 6.0, 24: 6.0}),
-        'uniformity 0.02': collapse(uniformity=0.02), 'uniformity 0.5': collapse(uniformity=0.5),
-        '420 vertices': collapse(num_vertices=420), '600 vertices': collapse(num_vertices=600),
-        'farthest points': farthest}
+        'uniformity 0.02': collapse(uniformity=0.02),
+        'uniformity 0.5': collapse(uniformity=0.5),
+        '420 vertices': collapse(num_vertices=420),
+        '600 vertices': collapse(num_vertices=600),
+        'farthest points': farthest,
+    }
 
 
 def compare(body_name: str) -> None:
-    """Build all candidates, and measure the built-in template; print a Markdown table (lengths in millimetres)."""
+    """Build all candidates, and measure the built-in template; print a Markdown table, lengths in mm."""
     body = load_body(body_name)
     measured, _, _ = random_bodies(body, _MEASURED_BODIES, _MEASURED_SEED)
     builtin = {f"shipped '{body_name}'": load_template(body_name)} if body_name in builtin_templates() else {}
     header_shown = False
     for name, candidate in {**builtin, **_candidates()}.items():
-        template = candidate if isinstance(candidate, MeshTemplate) else build_template(body, settings=candidate)
+        template = (
+            candidate if isinstance(candidate, MeshTemplate) else build_template(body, settings=candidate)
+        )
         figures = measure_template(template, measured)
         if not header_shown:
-            print('| candidate | closed, symmetric | ' + ' | '.join(key.replace('_', ' ') for key in figures) + ' |')
+            print(
+                '| candidate | closed, symmetric | '
+                + ' | '.join(key.replace('_', ' ') for key in figures)
+                + ' |'
+            )
             print('| --- ' * (len(figures) + 2) + '|')
             header_shown = True
-        cells = [f'{value:.0f}' if value.is_integer() and value > 20 else f'{value:.2f}' for value in figures.values()]
+        cells = [
+            f'{value:.0f}' if value.is_integer() and value > 20 else f'{value:.2f}'
+            for value in figures.values()
+        ]
         print(f'| {name} | {_is_sound(template)} | ' + ' | '.join(cells) + ' |', flush=True)
 
 
@@ -66,7 +79,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('--method', default='quadric-collapse', choices=METHODS)
     parser.add_argument('--vertices', type=int, default=DecimationSettings.num_vertices)
     parser.add_argument('--seed', type=int, default=0, help='seed of the poses and shapes')
-    parser.add_argument('--compare', action='store_true', help='print a table of candidates instead of building one')
+    parser.add_argument(
+        '--compare', action='store_true', help='print a table of candidates instead of building one'
+    )
     args = parser.parse_args(argv)
     if args.compare:
         compare(args.body)

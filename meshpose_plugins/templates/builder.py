@@ -20,14 +20,41 @@ from .template import BodySurface, MeshTemplate
 
 #: Body segment of a joint of MakeHuman's rig, by the beginning of its name; all others belong to the torso.
 _SEGMENT_PREFIXES = (
-    ('toe', 'foot'), ('foot', 'foot'), ('lowerleg', 'lower_leg'), ('upperleg', 'upper_leg'), ('finger', 'hand'),
-    ('metacarpal', 'hand'), ('wrist', 'hand'), ('lowerarm', 'lower_arm'), ('upperarm', 'upper_arm'), ('neck02', 'head'),
-    ('neck03', 'head'), ('head', 'head'), ('eye', 'head'))
+    ('toe', 'foot'),
+    ('foot', 'foot'),
+    ('lowerleg', 'lower_leg'),
+    ('upperleg', 'upper_leg'),
+    ('finger', 'hand'),
+    ('metacarpal', 'hand'),
+    ('wrist', 'hand'),
+    ('lowerarm', 'lower_arm'),
+    ('upperarm', 'upper_arm'),
+    ('neck02', 'head'),
+    ('neck03', 'head'),
+    ('head', 'head'),
+    ('eye', 'head'),
+)
 
 #: Joints that the template regresses: the root first, then what mesh metrics and losses use.
 REGRESSED_JOINTS = (
-    'root', 'upperleg01.L', 'upperleg01.R', 'lowerleg01.L', 'lowerleg01.R', 'foot.L', 'foot.R', 'spine03', 'spine01',
-    'neck01', 'head', 'upperarm01.L', 'upperarm01.R', 'lowerarm01.L', 'lowerarm01.R', 'wrist.L', 'wrist.R')
+    'root',
+    'upperleg01.L',
+    'upperleg01.R',
+    'lowerleg01.L',
+    'lowerleg01.R',
+    'foot.L',
+    'foot.R',
+    'spine03',
+    'spine01',
+    'neck01',
+    'head',
+    'upperarm01.L',
+    'upperarm01.R',
+    'lowerarm01.L',
+    'lowerarm01.R',
+    'wrist.L',
+    'wrist.R',
+)
 
 #: Ways to choose the vertices.
 METHODS = ('quadric-collapse', 'farthest-points')
@@ -47,6 +74,7 @@ class TemplateSettings:
         ridge: Pull of the upsampler towards rest-pose barycentrics, square metres.
         seed: Seed of the poses and shapes.
     """
+
     method: str = 'quadric-collapse'
     decimation: DecimationSettings = field(default_factory=DecimationSettings)
     num_poses: int = 400
@@ -68,11 +96,18 @@ def segment_of_joint(name: str) -> str:
 
 
 def chart_surface(body: BodyModel) -> tuple[BodySurface, np.ndarray]:
-    """Cut a body's surface into the 24 parts and flatten them; returns the surface and its mirror permutation (N,)."""
+    """Cut a body's surface into the 24 parts and flatten them; returns the surface and its mirror permutation
+    (N,)."""
     vertices = np.asarray(body.vertices, float)
     symmetry = mirror_permutation(vertices, body.faces, tolerance=1e-3)
-    parts = segment_surface(vertices, body.faces, csr_matrix(body.skin.dense(len(body.joint_names))), body.joint_names,
-                            segment_of_joint, symmetry)
+    parts = segment_surface(
+        vertices,
+        body.faces,
+        csr_matrix(body.skin.dense(len(body.joint_names))),
+        body.joint_names,
+        segment_of_joint,
+        symmetry,
+    )
     uv = parameterize_parts(vertices, body.faces, parts, symmetry, face_permutation(body.faces, symmetry))
     surface = BodySurface(vertices.astype(np.float32), body.faces, parts, uv.astype(np.float32))
     return surface, symmetry
@@ -81,13 +116,16 @@ def chart_surface(body: BodyModel) -> tuple[BodySurface, np.ndarray]:
 def random_bodies(body: BodyModel, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Shape and pose a body at random: vertices (B, N, 3), joints (B, J, 3), keypoints (B, 17, 3), metres."""
     from ..bodies.motion import sample_pose
+
     rng = np.random.default_rng(seed)
     shapes = np.stack([body.sample_shape(rng) for _ in range(count)])
     posed = body.pose(shapes, np.stack([sample_pose(body, rng) for _ in range(count)]))
     return posed.vertices, posed.joints, posed.keypoints
 
 
-def build_template(body: BodyModel, name: str | None = None, settings: TemplateSettings | None = None) -> MeshTemplate:
+def build_template(
+    body: BodyModel, name: str | None = None, settings: TemplateSettings | None = None
+) -> MeshTemplate:
     """Build a template on a body's vertices.
 
     Args:
@@ -109,33 +147,59 @@ def build_template(body: BodyModel, name: str | None = None, settings: TemplateS
     index[kept] = np.arange(len(kept))
 
     from_kept = geodesic_distances(surface_graph(surface.vertices.astype(float), surface.faces), kept)
-    upsampler_ids, upsampler_weights = fit_upsampler(surface, kept, faces, face_parts, vertices, from_kept, settings)
+    upsampler_ids, upsampler_weights = fit_upsampler(
+        surface, kept, faces, face_parts, vertices, from_kept, settings
+    )
     chosen = [body.joint_names.index(joint) for joint in REGRESSED_JOINTS]
     low_poly = vertices[:, kept].astype(float)
     return MeshTemplate(
-        name=name or body.name, body=body.name, vertices=surface.vertices[kept], faces=faces, face_parts=face_parts,
-        source_vertex_ids=kept, symmetry=index[body_symmetry[kept]], upsampler_ids=upsampler_ids,
-        upsampler_weights=upsampler_weights, joint_names=REGRESSED_JOINTS,
+        name=name or body.name,
+        body=body.name,
+        vertices=surface.vertices[kept],
+        faces=faces,
+        face_parts=face_parts,
+        source_vertex_ids=kept,
+        symmetry=index[body_symmetry[kept]],
+        upsampler_ids=upsampler_ids,
+        upsampler_weights=upsampler_weights,
+        joint_names=REGRESSED_JOINTS,
         joint_regressor=fit_point_regressor(low_poly, joints[:, chosen], settings.regressor_support),
         keypoint_names=tuple(body.keypoint_names),
         keypoint_regressor=fit_point_regressor(low_poly, keypoints, settings.regressor_support),
-        geodesics=from_kept[:, kept], surface=surface)
+        geodesics=from_kept[:, kept],
+        surface=surface,
+    )
 
 
-def _choose_vertices(surface: BodySurface, posed: np.ndarray, symmetry: np.ndarray,
-                     settings: TemplateSettings) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _choose_vertices(
+    surface: BodySurface, posed: np.ndarray, symmetry: np.ndarray, settings: TemplateSettings
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Kept vertex ids (V,), low-poly faces (F, 3) and their parts (F,) by the method asked for."""
     if settings.method == 'quadric-collapse':
-        poses = np.concatenate([surface.vertices[None], posed[:settings.decimation_poses]])
-        return SymmetricDecimator(poses, surface.faces, surface.face_parts, symmetry, settings.decimation).run()
+        poses = np.concatenate([surface.vertices[None], posed[: settings.decimation_poses]])
+        return SymmetricDecimator(
+            poses, surface.faces, surface.face_parts, symmetry, settings.decimation
+        ).run()
     if settings.method == 'farthest-points':
-        return sample_farthest_points(surface.vertices.astype(float), surface.faces, surface.face_parts, symmetry,
-                                      settings.decimation.num_vertices)
+        return sample_farthest_points(
+            surface.vertices.astype(float),
+            surface.faces,
+            surface.face_parts,
+            symmetry,
+            settings.decimation.num_vertices,
+        )
     raise ValueError(f"method is '{settings.method}': must be one of {', '.join(METHODS)}")
 
 
-def fit_upsampler(surface: BodySurface, kept: np.ndarray, faces: np.ndarray, face_parts: np.ndarray, vertices: np.ndarray,
-                  distances: np.ndarray, settings: TemplateSettings) -> tuple[np.ndarray, np.ndarray]:
+def fit_upsampler(
+    surface: BodySurface,
+    kept: np.ndarray,
+    faces: np.ndarray,
+    face_parts: np.ndarray,
+    vertices: np.ndarray,
+    distances: np.ndarray,
+    settings: TemplateSettings,
+) -> tuple[np.ndarray, np.ndarray]:
     """Fit the sparse upsampler on posed bodies, pulled towards rest-pose barycentrics.
 
     Args:
@@ -153,16 +217,22 @@ def fit_upsampler(surface: BodySurface, kept: np.ndarray, faces: np.ndarray, fac
     support = nearest_support(distances.T, corner_ids, settings.upsampler_support)
     prior = np.zeros(support.shape)
     for column in range(3):
-        prior[support == corner_ids[:, column:column + 1]] = barycentrics[:, column]
-    weights = fit_sparse_regressor(vertices[:, kept].astype(float), vertices.astype(float), support, prior, settings.ridge)
+        prior[support == corner_ids[:, column : column + 1]] = barycentrics[:, column]
+    weights = fit_sparse_regressor(
+        vertices[:, kept].astype(float), vertices.astype(float), support, prior, settings.ridge
+    )
     weights[kept] = 0
-    weights[kept, np.argmax(support[kept] == np.arange(len(kept))[:, None], axis=1)] = 1  # template vertices are exact
+    weights[kept, np.argmax(support[kept] == np.arange(len(kept))[:, None], axis=1)] = (
+        1  # template vertices are exact
+    )
     return support, weights
 
 
-def rest_barycentrics(surface: BodySurface, kept: np.ndarray, faces: np.ndarray,
-                      face_parts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Low-poly triangle (N, 3) and barycentrics (N, 3) nearest to each body vertex in the rest pose, within its part."""
+def rest_barycentrics(
+    surface: BodySurface, kept: np.ndarray, faces: np.ndarray, face_parts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Low-poly triangle (N, 3) and barycentrics (N, 3) nearest to each body vertex in the rest pose, within
+    its part."""
     part = np.zeros(len(surface.vertices), int)
     part[surface.faces] = surface.face_parts[:, None]
     low_poly = surface.vertices[kept]
@@ -171,7 +241,8 @@ def rest_barycentrics(surface: BodySurface, kept: np.ndarray, faces: np.ndarray,
 
 
 def fit_point_regressor(sources: np.ndarray, targets: np.ndarray, support: int) -> np.ndarray:
-    """Fit joints or keypoints as affine combinations of the template vertices that keep their distance to them best.
+    """Fit joints or keypoints as affine combinations of the template vertices that keep their distance to
+    them best.
 
     Args:
         sources: (B, V, 3) template vertices on posed bodies.

@@ -23,11 +23,14 @@ class DecimationSettings:
 
     Attributes:
         num_vertices: Vertices to keep (one more or less where a symmetric pair decides).
-        uniformity: Weight of the squared length that a vertex moves, against the squared distance from the surface.
+        uniformity: Weight of the squared length that a vertex moves, against the squared distance from the
+            surface.
         seam_weight: Weight of staying on the border between two parts.
         part_weights: Multiplies the error on the faces of a part; more than 1 keeps more detail there.
-        max_normal_turn: Collapses that turn a face's normal in the rest pose by more degrees than this are refused.
+        max_normal_turn: Collapses that turn a face's normal in the rest pose by more degrees than this are
+            refused.
     """
+
     num_vertices: int = 500
     uniformity: float = 0.1
     seam_weight: float = 0.2
@@ -38,7 +41,8 @@ class DecimationSettings:
 class SymmetricDecimator:
     """Collapses pairs of mirrored edges, cheapest first, until few enough vertices are left.
 
-    Borders between parts survive: a vertex on a border moves along it only, and a vertex where three borders meet stays, so
+    Borders between parts survive: a vertex on a border moves along it only, and a vertex where three borders
+        meet stays, so
     that each low-poly face lies in one part. A vertex in the mirror plane moves within it.
 
     Args:
@@ -49,8 +53,14 @@ class SymmetricDecimator:
         settings: See :class:`DecimationSettings`.
     """
 
-    def __init__(self, poses: np.ndarray, faces: np.ndarray, face_parts: np.ndarray, symmetry: np.ndarray,
-                 settings: DecimationSettings) -> None:
+    def __init__(
+        self,
+        poses: np.ndarray,
+        faces: np.ndarray,
+        face_parts: np.ndarray,
+        symmetry: np.ndarray,
+        settings: DecimationSettings,
+    ) -> None:
         self.poses = np.ascontiguousarray(poses.transpose(1, 0, 2).astype(float))  # (N, P, 3)
         self.faces, self.face_parts = faces.copy(), face_parts
         self.symmetry, self.settings = symmetry, settings
@@ -80,8 +90,10 @@ class SymmetricDecimator:
             for other in touched:
                 self._enqueue(queue, other, version)
         if remaining > self.settings.num_vertices:
-            raise ValueError(f'cannot go below {remaining} vertices (num_vertices={self.settings.num_vertices} asked): '
-                             'the borders between parts need the others')
+            raise ValueError(
+                f'cannot go below {remaining} vertices (num_vertices={self.settings.num_vertices} asked): '
+                'the borders between parts need the others'
+            )
         kept = np.unique(self.faces[self.alive])
         index = np.full(len(self.symmetry), -1)
         index[kept] = np.arange(len(kept))
@@ -124,10 +136,13 @@ class SymmetricDecimator:
                 across = np.cross(along, normals[seam])
                 across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-20)
                 seam_share = settings.seam_weight * weights[seam] * (along**2).sum(axis=1) / 2
-                self._add_planes(pose, np.stack([start[seam], end[seam]], axis=1), across, points[start[seam]], seam_share)
+                self._add_planes(
+                    pose, np.stack([start[seam], end[seam]], axis=1), across, points[start[seam]], seam_share
+                )
 
-    def _add_planes(self, pose: int, vertices: np.ndarray, normals: np.ndarray, points: np.ndarray,
-                    share: np.ndarray) -> None:
+    def _add_planes(
+        self, pose: int, vertices: np.ndarray, normals: np.ndarray, points: np.ndarray, share: np.ndarray
+    ) -> None:
         planes = np.concatenate([normals, -(normals * points).sum(axis=1, keepdims=True)], axis=1)
         products = planes[:, :, None] * planes[:, None, :] * share[:, None, None]
         for column in range(vertices.shape[1]):
@@ -147,8 +162,11 @@ class SymmetricDecimator:
             return []
         candidates = seams if seams else self._neighbours(vertex)
         in_plane = self.symmetry[vertex] == vertex
-        return [target for target in candidates
-                if (not in_plane or self.symmetry[target] == target) and self.symmetry[vertex] != target]
+        return [
+            target
+            for target in candidates
+            if (not in_plane or self.symmetry[target] == target) and self.symmetry[vertex] != target
+        ]
 
     def _enqueue(self, queue: list, vertex: int, version: np.ndarray) -> None:
         if not self.faces_of[vertex]:
@@ -159,13 +177,14 @@ class SymmetricDecimator:
         points = self.poses[targets]  # (T, P, 3)
         homogeneous = np.concatenate([points, np.ones(points.shape[:2] + (1,))], axis=2)
         error = np.einsum('tpi,pij,tpj->t', homogeneous, self.quadrics[vertex], homogeneous)
-        moved = ((points - self.poses[vertex])**2).sum(axis=(1, 2))
+        moved = ((points - self.poses[vertex]) ** 2).sum(axis=(1, 2))
         cost = error + self.settings.uniformity * self.areas[vertex] * moved
         for value, target in zip(cost.tolist(), targets):
             heapq.heappush(queue, (value, vertex, target, int(version[vertex])))
 
     def _collapse_pair(self, vertex: int, target: int) -> tuple[int, set[int]]:
-        """Move a vertex and its mirror partner; returns how many vertices vanished and whose costs changed."""
+        """Move a vertex and its mirror partner; returns how many vertices vanished and whose costs
+        changed."""
         pairs = [(vertex, target)]
         partner = int(self.symmetry[vertex])
         if partner != vertex:

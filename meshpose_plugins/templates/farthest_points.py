@@ -1,8 +1,10 @@
-"""Choose a low-poly mesh among the vertices of a body: farthest points and their intrinsic Delaunay triangulation.
+"""Choose a low-poly mesh among the vertices of a body: farthest points and their intrinsic Delaunay
+triangulation.
 
 Sources: Y. Eldar et al., "The farthest point strategy for progressive image sampling", 1997; R. Kimmel, J. Sethian,
 "Fast Voronoi diagrams and offsets on triangulated surfaces", 1999. The alternative against which the quadric collapse was
-measured; it spreads vertices evenly instead of putting them where the surface bends, and ignores the borders of parts.
+measured; it spreads vertices evenly instead of putting them where the surface bends, and ignores the borders
+of parts.
 """
 
 from __future__ import annotations
@@ -12,8 +14,9 @@ import numpy as np
 from .geodesics import geodesic_distances, surface_graph
 
 
-def sample_farthest_points(vertices: np.ndarray, faces: np.ndarray, face_parts: np.ndarray, symmetry: np.ndarray,
-                           num_vertices: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def sample_farthest_points(
+    vertices: np.ndarray, faces: np.ndarray, face_parts: np.ndarray, symmetry: np.ndarray, num_vertices: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Spread vertices evenly over a surface, in mirrored pairs, and connect those whose cells touch.
 
     Args:
@@ -24,8 +27,8 @@ def sample_farthest_points(vertices: np.ndarray, faces: np.ndarray, face_parts: 
         num_vertices: Vertices to choose.
 
     Returns:
-        chosen vertex ids (V,), faces (F', 3) into them and their parts (F',). Where cells touch in other ways than three at
-        a point the result is not manifold.
+        chosen vertex ids (V,), faces (F', 3) into them and their parts (F',). Where cells touch in other ways
+        than three at a point the result is not manifold.
     """
     start = int(np.argmax(vertices[:, 2] - 10 * np.abs(vertices[:, 0])))
     chosen = [start]

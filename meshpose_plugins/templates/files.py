@@ -29,7 +29,8 @@ def load_template(name: str | os.PathLike) -> MeshTemplate:
     """Load a built-in template by name or a template file by path; loaded once per process.
 
     Args:
-        name: A built-in name such as ``'anny'``, or the path of a .npz file made by ``tools/build_template.py``.
+        name: A built-in name such as ``'anny'``, or the path of a .npz file made by
+            ``tools/build_template.py``.
 
     Returns:
         The template, with read-only arrays.
@@ -42,8 +43,10 @@ def load_template(name: str | os.PathLike) -> MeshTemplate:
         return _read(_ASSETS / f'{name}.npz')
     path = Path(name)
     if not path.is_file():
-        raise FileNotFoundError(f"no template '{name}': neither a built-in one ({', '.join(builtin_templates())}) nor a file; "
-                                'tools/build_template.py makes template files')
+        raise FileNotFoundError(
+            f"no template '{name}': neither a built-in one ({', '.join(builtin_templates())}) nor a file; "
+            'tools/build_template.py makes template files'
+        )
     return _read(path.resolve())
 
 
@@ -91,8 +94,10 @@ def _read(path: Path) -> MeshTemplate:
         raise ValueError(f'{path} is no template file: {error}') from error
     version = int(arrays.get('format_version', 0))
     if version != FORMAT_VERSION:
-        raise ValueError(f'{path}: format_version is {version}, this library reads {FORMAT_VERSION}; '
-                         'rebuild the file with tools/build_template.py')
+        raise ValueError(
+            f'{path}: format_version is {version}, this library reads {FORMAT_VERSION}; '
+            'rebuild the file with tools/build_template.py'
+        )
     wanted = [name for name in _fields(MeshTemplate) if name != 'surface']
     wanted += [f'surface.{name}' for name in _fields(BodySurface)]
     missing = [name for name in wanted if name not in arrays]

@@ -12,8 +12,8 @@ from .mesh_topology import face_adjacency, unique_edges
 def surface_graph(vertices: np.ndarray, faces: np.ndarray) -> csr_matrix:
     """Connect the vertices of a surface by short straight lines on it.
 
-    Lines run along edges and across pairs of neighbouring faces (unfolded into a plane), which removes most of the detour
-    that a path along edges alone makes.
+    Lines run along edges and across pairs of neighbouring faces (unfolded into a plane), which removes most
+    of the detour that a path along edges alone makes.
 
     Args:
         vertices: (N, 3) positions.
@@ -46,7 +46,7 @@ def geodesic_distances(graph: csr_matrix, sources: np.ndarray) -> np.ndarray:
 def _unfolded_diagonals(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of vertices opposite to a shared edge, and their distance when the two faces are laid flat."""
     first, second = face_adjacency(faces).T
-    shared = (faces[first][:, :, None] == faces[second][:, None, :])
+    shared = faces[first][:, :, None] == faces[second][:, None, :]
     apex_a = faces[first][~shared.any(axis=2)]
     apex_b = faces[second][~shared.any(axis=1)]
     on_edge = shared.any(axis=2)

@@ -1,4 +1,5 @@
 """The template of a checkpoint: stored with its weights, compared when they are loaded."""
+
 from __future__ import annotations
 
 import hashlib
@@ -36,8 +37,7 @@ def decode_template_id(template_id: Tensor) -> Tuple[str, str]:
     return data[:NAME_BYTES].rstrip(b"\0").decode(errors="replace"), data[NAME_BYTES:].hex()
 
 
-def check_template_id(template: MeshTemplate, stored: Optional[Tensor],
-                      option: str = "template") -> None:
+def check_template_id(template: MeshTemplate, stored: Optional[Tensor], option: str = "template") -> None:
     """Raise ValueError if a checkpoint was trained with another template.
 
     Args:
@@ -54,7 +54,9 @@ def check_template_id(template: MeshTemplate, stored: Optional[Tensor],
     if name == own_name:
         raise ValueError(
             f"the checkpoint was trained with another build of the template '{name}' (digest {digest}) than the "
-            f"installed one (digest {own_digest}): train again, or give the path of its .npz as {option}")
+            f"installed one (digest {own_digest}): train again, or give the path of its .npz as {option}"
+        )
     raise ValueError(
         f"wrong template for the checkpoint: it was trained with '{name}', the config says "
-        f"{option}='{own_name}': set template='{name}' in the config or load another checkpoint")
+        f"{option}='{own_name}': set template='{name}' in the config or load another checkpoint"
+    )

@@ -66,7 +66,8 @@ def boundary_loops(faces: np.ndarray) -> list[np.ndarray]:
         faces: (F, 3) consistently oriented vertex ids.
 
     Returns:
-        One array of vertex ids per closed boundary curve, in the direction of the faces' half-edges, longest first.
+        One array of vertex ids per closed boundary curve, in the direction of the faces' half-edges, longest
+        first.
 
     Raises:
         ValueError: If a boundary vertex has more than one outgoing boundary edge (a pinched patch).
@@ -107,7 +108,10 @@ def mirror_permutation(vertices: np.ndarray, faces: np.ndarray, tolerance: float
     """
     distance, partner = cKDTree(vertices).query(vertices * [-1, 1, 1])
     if distance.max() > tolerance:
-        raise ValueError(f'vertex {distance.argmax()} has no mirror partner within {tolerance}: nearest at {distance.max():.6f}')
+        raise ValueError(
+            f'vertex {distance.argmax()} has no mirror partner within {tolerance}: '
+            f'nearest at {distance.max():.6f}'
+        )
     if not np.array_equal(partner[partner], np.arange(len(vertices))):
         raise ValueError('mirroring twice does not lead back to the same vertices')
     if not faces_are_symmetric(faces, partner):

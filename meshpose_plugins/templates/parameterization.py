@@ -14,8 +14,13 @@ from .mesh_topology import boundary_loops
 from .parts import MIRROR_PARTS, NUM_PARTS
 
 
-def parameterize_parts(vertices: np.ndarray, faces: np.ndarray, face_parts: np.ndarray, symmetry: np.ndarray,
-                       mirror_faces: np.ndarray) -> np.ndarray:
+def parameterize_parts(
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    face_parts: np.ndarray,
+    symmetry: np.ndarray,
+    mirror_faces: np.ndarray,
+) -> np.ndarray:
     """Compute the (U, V) chart of every part; a left part and its right partner get equal coordinates.
 
     Args:
@@ -26,8 +31,8 @@ def parameterize_parts(vertices: np.ndarray, faces: np.ndarray, face_parts: np.n
         mirror_faces: (F,) mirror partner of each face.
 
     Returns:
-        (F, 3, 2) U, V in [0, 1] of each face's corners. In a part that is its own mirror image (the torso halves),
-        mirroring turns U into 1 - U.
+        (F, 3, 2) U, V in [0, 1] of each face's corners. In a part that is its own mirror image (the torso
+        halves), mirroring turns U into 1 - U.
     """
     uv = np.zeros((len(faces), 3, 2))
     for part in range(1, NUM_PARTS + 1):
@@ -44,13 +49,15 @@ def parameterize_parts(vertices: np.ndarray, faces: np.ndarray, face_parts: np.n
     return uv
 
 
-def flatten_disk(vertices: np.ndarray, faces: np.ndarray, symmetry: np.ndarray | None = None,
-                 stretch_steps: int = 12) -> np.ndarray:
+def flatten_disk(
+    vertices: np.ndarray, faces: np.ndarray, symmetry: np.ndarray | None = None, stretch_steps: int = 12
+) -> np.ndarray:
     """Map a disk to the unit square without folds.
 
-    The boundary curve runs along a rounded square by arc length, from its lowest vertex at (0.5, 0); each inner vertex is a convex combination of its
-    neighbours, first with mean-value weights, then with weights relaxed where the map squeezes the surface most (fingers
-    would otherwise vanish in the quantisation of U and V to bytes).
+    The boundary curve runs along a rounded square by arc length, from its lowest vertex at (0.5, 0); each
+    inner vertex is a convex combination of its neighbours, first with mean-value weights, then with weights
+    relaxed where the map squeezes the surface most (fingers would otherwise vanish in the quantisation of U
+    and V to bytes).
 
     Args:
         vertices: (N, 3) positions.
@@ -87,7 +94,8 @@ def flatten_disk(vertices: np.ndarray, faces: np.ndarray, symmetry: np.ndarray |
 
 
 def _solve_embedding(weights, border: np.ndarray, border_uv: np.ndarray) -> np.ndarray:
-    """Place inner vertices at the weighted mean of their neighbours, border vertices where they are told to be."""
+    """Place inner vertices at the weighted mean of their neighbours, border vertices where they are told to
+    be."""
     size = weights.shape[0]
     inner = np.ones(size)
     inner[border] = 0
@@ -112,7 +120,8 @@ def _stretch(positions: np.ndarray, faces: np.ndarray, uv: np.ndarray) -> tuple[
 
 
 def _start_of_loop(vertices: np.ndarray, loop: np.ndarray, symmetry: np.ndarray | None) -> np.ndarray:
-    """Rotate a boundary loop to its lowest vertex, to the lowest one in the mirror plane if there is a symmetry."""
+    """Rotate a boundary loop to its lowest vertex, to the lowest one in the mirror plane if there is a
+    symmetry."""
     height = vertices[loop, 2].copy()
     if symmetry is not None:
         height[symmetry[loop] != loop] = np.inf
@@ -126,14 +135,15 @@ def _arc_length(points: np.ndarray) -> np.ndarray:
 
 
 def _chart_border(position: np.ndarray, exponent: float = 4) -> np.ndarray:
-    """Points on a rounded square inscribed in the unit square, counter-clockwise from the middle of its lower side.
+    """Points on a rounded square inscribed in the unit square, counter-clockwise from the middle of its lower
+    side.
 
-    Being strictly convex, the curve (a superellipse) keeps faces with three vertices on the border from collapsing, which a
-    straight side would do.
+    Being strictly convex, the curve (a superellipse) keeps faces with three vertices on the border from
+    collapsing, which a straight side would do.
     """
     angle = 2 * np.pi * position - np.pi / 2
     direction = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    radius = (np.abs(direction)**exponent).sum(axis=1, keepdims=True)**(-1 / exponent)
+    radius = (np.abs(direction) ** exponent).sum(axis=1, keepdims=True) ** (-1 / exponent)
     return 0.5 + 0.5 * radius * direction
 
 

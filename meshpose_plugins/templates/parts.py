@@ -1,4 +1,5 @@
-"""The DensePose partition of the body surface into 24 parts (charts), in the order of the DensePose data sets.
+"""The DensePose partition of the body surface into 24 parts (charts), in the order of the DensePose data
+sets.
 
 Source: R. A. Guler, N. Neverova, I. Kokkinos, "DensePose: Dense Human Pose Estimation In The Wild", CVPR 2018, and the
 published DensePose-COCO annotation format. All tables are indexed by ``part - 1`` for parts 1 to 24.
@@ -10,12 +11,31 @@ NUM_PARTS = 24
 
 #: Name of each part. "back" and "front" are the two halves into which DensePose cuts torso, legs and arms.
 PART_NAMES = (
-    'torso_back', 'torso_front', 'right_hand', 'left_hand', 'left_foot', 'right_foot',
-    'right_upper_leg_back', 'left_upper_leg_back', 'right_upper_leg_front', 'left_upper_leg_front',
-    'right_lower_leg_back', 'left_lower_leg_back', 'right_lower_leg_front', 'left_lower_leg_front',
-    'left_upper_arm_back', 'right_upper_arm_back', 'left_upper_arm_front', 'right_upper_arm_front',
-    'left_lower_arm_back', 'right_lower_arm_back', 'left_lower_arm_front', 'right_lower_arm_front',
-    'right_head', 'left_head')
+    'torso_back',
+    'torso_front',
+    'right_hand',
+    'left_hand',
+    'left_foot',
+    'right_foot',
+    'right_upper_leg_back',
+    'left_upper_leg_back',
+    'right_upper_leg_front',
+    'left_upper_leg_front',
+    'right_lower_leg_back',
+    'left_lower_leg_back',
+    'right_lower_leg_front',
+    'left_lower_leg_front',
+    'left_upper_arm_back',
+    'right_upper_arm_back',
+    'left_upper_arm_front',
+    'right_upper_arm_front',
+    'left_lower_arm_back',
+    'right_lower_arm_back',
+    'left_lower_arm_front',
+    'right_lower_arm_front',
+    'right_head',
+    'left_head',
+)
 
 #: The part that a left-right mirror makes of each part; the torso halves stay themselves.
 MIRROR_PARTS = (1, 2, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15, 18, 17, 20, 19, 22, 21, 24, 23)

@@ -19,19 +19,23 @@ def closest_point_barycentrics(points: np.ndarray, corners: np.ndarray) -> tuple
         barycentrics (..., 3) of the nearest point and its squared distance (...,).
     """
     a, b, c = corners[..., 0, :], corners[..., 1, :], corners[..., 2, :]
-    candidates = [_closest_on_segment(points, start, end, slots)
-                  for start, end, slots in ((a, b, (0, 1)), (b, c, (1, 2)), (c, a, (2, 0)))]
+    candidates = [
+        _closest_on_segment(points, start, end, slots)
+        for start, end, slots in ((a, b, (0, 1)), (b, c, (1, 2)), (c, a, (2, 0)))
+    ]
     candidates.append(_project_to_plane(points, a, b, c))
     barycentrics = np.stack(candidates, axis=-2)  # (..., 4, 3)
     nearest = np.einsum('...kc,...cd->...kd', barycentrics, corners)
-    distance = ((nearest - points[..., None, :])**2).sum(axis=-1)
+    distance = ((nearest - points[..., None, :]) ** 2).sum(axis=-1)
     distance[..., 3][~(barycentrics[..., 3, :] >= 0).all(axis=-1)] = np.inf
     best = np.argmin(distance, axis=-1)[..., None]
     chosen = np.take_along_axis(barycentrics, best[..., None], axis=-2)[..., 0, :]
     return chosen, np.take_along_axis(distance, best, axis=-1)[..., 0]
 
 
-def _closest_on_segment(points: np.ndarray, start: np.ndarray, end: np.ndarray, slots: tuple[int, int]) -> np.ndarray:
+def _closest_on_segment(
+    points: np.ndarray, start: np.ndarray, end: np.ndarray, slots: tuple[int, int]
+) -> np.ndarray:
     along = end - start
     share = ((points - start) * along).sum(axis=-1) / np.maximum((along**2).sum(axis=-1), 1e-30)
     share = np.clip(share, 0, 1)
@@ -67,7 +71,7 @@ class TriangleFinder:
         self._order = np.argsort(groups, kind='stable')
         self._corners = np.ascontiguousarray(corners[self._order])
         self._centroids = self._corners.mean(axis=1)
-        self._radii = np.sqrt(((self._corners - self._centroids[:, None])**2).sum(axis=-1).max(axis=1))
+        self._radii = np.sqrt(((self._corners - self._centroids[:, None]) ** 2).sum(axis=-1).max(axis=1))
         self._starts = np.searchsorted(np.asarray(groups)[self._order], np.arange(int(np.max(groups)) + 2))
 
     def __call__(self, points: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -89,9 +93,12 @@ class TriangleFinder:
         empty = (groups < 0) | (groups + 1 >= len(self._starts))
         empty |= self._starts[np.where(empty, 0, groups)] == self._starts[np.where(empty, 0, groups) + 1]
         if empty.any():
-            raise ValueError(f'there is no triangle of group {groups[empty][0]} (point {np.flatnonzero(empty)[0]})')
+            raise ValueError(
+                f'there is no triangle of group {groups[empty][0]} (point {np.flatnonzero(empty)[0]})'
+            )
         found, barycentrics, distances = _nearest_triangles(
-            points, groups, self._starts, self._corners, self._centroids, self._radii)
+            points, groups, self._starts, self._corners, self._centroids, self._radii
+        )
         return self._order[found], barycentrics, distances
 
 
@@ -114,8 +121,12 @@ def _nearest_triangles(points, groups, starts, corners, centroids, radii):
             u, v, w = _closest_in_triangle(point, corners[triangle])
             squared = 0.0
             for axis in range(3):
-                nearest = u * corners[triangle, 0, axis] + v * corners[triangle, 1, axis] + w * corners[triangle, 2, axis]
-                squared += (nearest - point[axis])**2
+                nearest = (
+                    u * corners[triangle, 0, axis]
+                    + v * corners[triangle, 1, axis]
+                    + w * corners[triangle, 2, axis]
+                )
+                squared += (nearest - point[axis]) ** 2
             distance = np.sqrt(squared)
             if distance < best:
                 best = distance
@@ -154,7 +165,7 @@ def _closest_in_triangle(point, corners):
         squared = 0.0
         for axis in range(3):
             step = corners[end, axis] - corners[start, axis]
-            squared += (corners[start, axis] + share * step - point[axis])**2
+            squared += (corners[start, axis] + share * step - point[axis]) ** 2
         if squared < best:
             best = squared
             best_u = 1 - share if start == 0 else (share if end == 0 else 0.0)

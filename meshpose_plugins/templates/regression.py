@@ -1,12 +1,14 @@
-"""Sparse affine regressors from template vertices, fitted on posed bodies: the upsampler, joints and keypoints."""
+"""Sparse affine regressors from template vertices, fitted on posed bodies: the upsampler, joints and
+keypoints."""
 
 from __future__ import annotations
 
 import numpy as np
 
 
-def fit_sparse_regressor(sources: np.ndarray, targets: np.ndarray, support: np.ndarray, prior: np.ndarray,
-                         strength: float) -> np.ndarray:
+def fit_sparse_regressor(
+    sources: np.ndarray, targets: np.ndarray, support: np.ndarray, prior: np.ndarray, strength: float
+) -> np.ndarray:
     """Fit each target point as an affine combination of a few source points.
 
     Least squares over all bodies and axes, pulled towards prior weights; the weights of a target sum to 1.
@@ -52,7 +54,9 @@ def nearest_support(distances: np.ndarray, required: np.ndarray, count: int) -> 
         (N, K) ids, the required ones first.
     """
     distances = distances.copy()
-    np.put_along_axis(distances, required, -1.0 - np.arange(required.shape[1])[::-1].astype(distances.dtype), axis=1)
+    np.put_along_axis(
+        distances, required, -1.0 - np.arange(required.shape[1])[::-1].astype(distances.dtype), axis=1
+    )
     nearest = np.argpartition(distances, count - 1, axis=1)[:, :count]
     order = np.argsort(np.take_along_axis(distances, nearest, axis=1), axis=1, kind='stable')
     return np.take_along_axis(nearest, order, axis=1)

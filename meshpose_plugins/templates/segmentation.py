@@ -7,25 +7,47 @@ from collections.abc import Callable
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from .mesh_topology import (adjacency_matrix, boundary_loops, component_labels, face_adjacency, face_normals,
-                            face_permutation, unique_edges)
+from .mesh_topology import (
+    adjacency_matrix,
+    boundary_loops,
+    component_labels,
+    face_adjacency,
+    face_normals,
+    face_permutation,
+    unique_edges,
+)
 from .parts import MIRROR_PARTS, NUM_PARTS, PART_NAMES
 
 #: Parts of each body segment on the left side and in the middle: (whole,) or (back, front).
 LEFT_SEGMENT_PARTS = {
-    'torso': (1, 2), 'head': (24,), 'left_hand': (4,), 'left_foot': (5,), 'left_upper_leg': (8, 10),
-    'left_lower_leg': (12, 14), 'left_upper_arm': (15, 17), 'left_lower_arm': (19, 21)}
+    'torso': (1, 2),
+    'head': (24,),
+    'left_hand': (4,),
+    'left_foot': (5,),
+    'left_upper_leg': (8, 10),
+    'left_lower_leg': (12, 14),
+    'left_upper_arm': (15, 17),
+    'left_lower_arm': (19, 21),
+}
 SEGMENT_NAMES = tuple(LEFT_SEGMENT_PARTS) + tuple(
-    name.replace('left', 'right') for name in LEFT_SEGMENT_PARTS if name.startswith('left'))
+    name.replace('left', 'right') for name in LEFT_SEGMENT_PARTS if name.startswith('left')
+)
 
 
-def segment_surface(vertices: np.ndarray, faces: np.ndarray, skinning: csr_matrix, joint_names: tuple[str, ...],
-                    segment_of_joint: Callable[[str], str], symmetry: np.ndarray,
-                    front: tuple[float, float, float] = (0, -1, 0)) -> np.ndarray:
+def segment_surface(
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    skinning: csr_matrix,
+    joint_names: tuple[str, ...],
+    segment_of_joint: Callable[[str], str],
+    symmetry: np.ndarray,
+    front: tuple[float, float, float] = (0, -1, 0),
+) -> np.ndarray:
     """Assign a DensePose part to every face of a body in a rest pose with hanging or spread limbs.
 
-    Faces go to the body segment with the largest smoothed skinning weight; torso, legs and arms are split where their
-    smoothed normals turn from front to back, the head at x = 0. The left half decides; the right one mirrors it.
+    Faces go to the body segment with the largest smoothed skinning weight; torso, legs and arms are split
+    where their smoothed normals turn from front to back, the head at x = 0. The left half decides; the right
+    one mirrors it.
 
     Args:
         vertices: (N, 3) rest positions, +x the body's left.
@@ -53,7 +75,9 @@ def segment_surface(vertices: np.ndarray, faces: np.ndarray, skinning: csr_matri
     segment = np.argmax(_diffuse(weights, adjacency, steps=30, mobility=0.8), axis=1)
 
     parts = np.zeros(len(faces), int)
-    facing = _diffuse(face_normals(vertices, faces) @ np.array(front, float)[:, None], adjacency, 40, 0.9)[:, 0]
+    facing = _diffuse(face_normals(vertices, faces) @ np.array(front, float)[:, None], adjacency, 40, 0.9)[
+        :, 0
+    ]
     for name, choices in LEFT_SEGMENT_PARTS.items():
         members = left & (segment == SEGMENT_NAMES.index(name))
         parts[members] = np.where(facing[members] > 0, choices[-1], choices[0])
@@ -77,7 +101,9 @@ def check_disk(faces: np.ndarray, name: str) -> None:
     loops = boundary_loops(faces)
     euler = len(np.unique(faces)) - len(unique_edges(faces)) + len(faces)
     if len(loops) != 1 or euler != 1:
-        raise ValueError(f"part '{name}' is no disk: {len(loops)} boundary curves, Euler characteristic {euler}")
+        raise ValueError(
+            f"part '{name}' is no disk: {len(loops)} boundary curves, Euler characteristic {euler}"
+        )
 
 
 def _diffuse(values: np.ndarray, adjacency: csr_matrix, steps: int, mobility: float) -> np.ndarray:

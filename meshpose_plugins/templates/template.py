@@ -26,6 +26,7 @@ class BodySurface:
         face_parts: (M,) DensePose part 1 to 24 of each face.
         face_uv: (M, 3, 2) chart coordinates U, V in [0, 1] of each face's corners, float32.
     """
+
     vertices: np.ndarray
     faces: np.ndarray
     face_parts: np.ndarray
@@ -40,7 +41,8 @@ class BodySurface:
         return TriangleFinder(self.vertices[self.faces], self.face_parts)
 
     def points(self, faces: np.ndarray, barycentrics: np.ndarray) -> np.ndarray:
-        """Rest positions (P, 3) in metres of surface points given as face ids (P,) and barycentrics (P, 3)."""
+        """Rest positions (P, 3) in metres of surface points given as face ids (P,) and barycentrics (P,
+        3)."""
         return np.einsum('pk,pkd->pd', barycentrics, self.vertices[self.faces[faces]])
 
     def locate_iuv(self, i: np.ndarray, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -61,7 +63,8 @@ class BodySurface:
         return faces, barycentrics
 
     def nearest(self, points: np.ndarray, parts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Find the surface points of given parts (P,) that are nearest to rest positions (P, 3): face ids, barycentrics."""
+        """Find the surface points of given parts (P,) that are nearest to rest positions (P, 3): face ids,
+        barycentrics."""
         faces, barycentrics, _ = self._point_finder(points, parts)
         return faces, barycentrics
 
@@ -75,8 +78,8 @@ class BodySurface:
 class MeshTemplate:
     """A low-poly mesh on the vertices of a body: the meaning of a network's V output channels.
 
-    Every vertex is a vertex of the body, so that ground truth is ``full_vertices[source_vertex_ids]``, and every face lies
-    in one DensePose part. Loaded by :func:`meshpose_plugins.templates.load_template`.
+    Every vertex is a vertex of the body, so that ground truth is ``full_vertices[source_vertex_ids]``, and
+    every face lies in one DensePose part. Loaded by :func:`meshpose_plugins.templates.load_template`.
 
     Attributes:
         name: Name of the template; data sets, checkpoints and predictions carry it.
@@ -86,12 +89,15 @@ class MeshTemplate:
         face_parts: (F,) DensePose part 1 to 24 of each face.
         source_vertex_ids: (V,) vertex of the body that each vertex is.
         symmetry: (V,) left-right mirror partner, an involution that maps faces to faces.
-        upsampler_ids, upsampler_weights: (N, K) each body vertex as an affine combination of K template vertices.
-        joint_names, joint_regressor: (J, V) joints as affine combinations of the vertices; the first is the root.
+        upsampler_ids, upsampler_weights: (N, K) each body vertex as an affine combination of K template
+            vertices.
+        joint_names, joint_regressor: (J, V) joints as affine combinations of the vertices; the first is the
+            root.
         keypoint_names, keypoint_regressor: (17, V) COCO keypoints likewise.
         geodesics: (V, V) distances along the full body's surface, metres.
         surface: The full-resolution surface and its charts.
     """
+
     name: str
     body: str
     vertices: np.ndarray
@@ -153,7 +159,8 @@ class MeshTemplate:
             visibility: (..., V) probabilities, NumPy or torch.
 
         Returns:
-            (..., 17) in [0, 1], of the same kind: means weighted by the absolute values of the keypoint regressor.
+            (..., 17) in [0, 1], of the same kind: means weighted by the absolute values of the keypoint
+            regressor.
         """
         self._check_vertices(visibility[..., None])
         return self._apply('keypoint_shares', self._keypoint_shares, visibility[..., None])[..., 0]
@@ -178,8 +185,8 @@ class MeshTemplate:
     def locate_iuv(self, i: np.ndarray, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Find the low-poly surface points of DensePose chart coordinates.
 
-        The chart gives a point of the full surface; the low-poly face nearest to it in the rest pose, among those of the
-        same part, takes its place.
+        The chart gives a point of the full surface; the low-poly face nearest to it in the rest pose, among
+        those of the same part, takes its place.
 
         Args:
             i, u, v: (P,) part 1 to 24 and chart coordinates in [0, 1].
@@ -195,7 +202,8 @@ class MeshTemplate:
         return self.faces[faces], barycentrics
 
     def locate(self, full_faces: np.ndarray, full_barycentrics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Map points of the full surface (face ids (P,), barycentrics (P, 3)) to low-poly face ids and barycentrics."""
+        """Map points of the full surface (face ids (P,), barycentrics (P, 3)) to low-poly face ids and
+        barycentrics."""
         points = self.surface.points(full_faces, full_barycentrics)
         faces, barycentrics, _ = self._face_finder(points, self.surface.face_parts[full_faces])
         return faces, barycentrics
@@ -214,8 +222,11 @@ class MeshTemplate:
         points = np.einsum('pk,pkd->pd', np.asarray(barycentric, float), self.vertices[self.faces[face]])
         return self.surface.iuv(*self.surface.nearest(points, self.face_parts[face]))
 
-    def flip_iuv(self, i: np.ndarray, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Chart coordinates (P,) of the mirrored surface points: a swap of charts, in the torso U becomes 1 - U."""
+    def flip_iuv(
+        self, i: np.ndarray, u: np.ndarray, v: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Chart coordinates (P,) of the mirrored surface points: a swap of charts, in the torso U becomes 1 -
+        U."""
         i, u = np.asarray(i), np.asarray(u)
         flipped = np.asarray(MIRROR_PARTS)[i.astype(int) - 1]
         return flipped, np.where(flipped == i, 1 - u, u), np.asarray(v)
@@ -227,8 +238,10 @@ class MeshTemplate:
     def _upsampler_matrix(self) -> csr_matrix:
         count, support = self.upsampler_ids.shape
         starts = np.arange(0, count * support + 1, support)
-        return csr_matrix((self.upsampler_weights.ravel(), self.upsampler_ids.ravel(), starts),
-                          shape=(count, self.num_vertices))
+        return csr_matrix(
+            (self.upsampler_weights.ravel(), self.upsampler_ids.ravel(), starts),
+            shape=(count, self.num_vertices),
+        )
 
     def _keypoint_shares(self) -> np.ndarray:
         weights = np.abs(self.keypoint_regressor)
@@ -243,6 +256,7 @@ class MeshTemplate:
             result = np.asarray(self._on_device[name] @ flat, dtype=np.result_type(xyz.dtype, np.float32))
             return np.moveaxis(result.reshape((-1,) + xyz.shape[:-2] + xyz.shape[-1:]), 0, -2)
         import torch
+
         key = (name, xyz.device, xyz.dtype)
         if key not in self._on_device:
             dense = matrix()
@@ -252,8 +266,10 @@ class MeshTemplate:
 
     def _check_vertices(self, xyz: Array) -> None:
         if xyz.ndim < 2 or xyz.shape[-2] != self.num_vertices:
-            raise ValueError(f"template '{self.name}' has {self.num_vertices} vertices: expected an array of shape "
-                             f'(..., {self.num_vertices}, D), got {tuple(xyz.shape)}')
+            raise ValueError(
+                f"template '{self.name}' has {self.num_vertices} vertices: expected an array of shape "
+                f'(..., {self.num_vertices}, D), got {tuple(xyz.shape)}'
+            )
 
 
 def _check_iuv(i: np.ndarray, uv: np.ndarray) -> None:

@@ -44,6 +44,7 @@ def test_closed_manifold_symmetric(template):
 
 def test_broken_meshes_are_noticed(template):
     import dataclasses
+
     with pytest.raises(ValueError, match='closed'):
         check_template(dataclasses.replace(template, faces=template.faces[1:]))
     with pytest.raises(ValueError, match='involution'):
@@ -57,7 +58,9 @@ def test_every_part_is_there_and_mirrored(template):
 
 
 def test_hands_feet_and_head_keep_detail(figures):
-    assert figures['hand_vertices'] >= 50 and figures['foot_vertices'] >= 30 and figures['head_vertices'] >= 60
+    assert (
+        figures['hand_vertices'] >= 50 and figures['foot_vertices'] >= 30 and figures['head_vertices'] >= 60
+    )
 
 
 def test_upsampling_error(template, figures, posed):
@@ -122,7 +125,9 @@ def test_keypoint_scores_are_weighted_means(template):
     weights = np.abs(template.keypoint_regressor[5])
     assert scores[1, 5] == pytest.approx(np.average(visibility[1], weights=weights), abs=1e-6)
     np.testing.assert_allclose(template.keypoint_scores(np.ones_like(visibility)), 1, atol=1e-6)
-    np.testing.assert_allclose(template.keypoint_scores(torch.from_numpy(visibility)).numpy(), scores, atol=1e-6)
+    np.testing.assert_allclose(
+        template.keypoint_scores(torch.from_numpy(visibility)).numpy(), scores, atol=1e-6
+    )
     with pytest.raises(ValueError, match='vertices: expected an array of shape'):
         template.keypoint_scores(visibility[:, 1:])
 
@@ -137,9 +142,15 @@ def test_locate_iuv_stays_in_the_part(template):
     assert [part_of[tuple(triangle)] for triangle in ids.tolist()] == i.tolist()
 
 
-@pytest.mark.parametrize('i, u, v, message', [
-    (0, 0.5, 0.5, 'part 1 to 24, got 0 at point 1'), (25, 0.5, 0.5, 'got 25'), (3, 1.5, 0.5, r'\[0, 1\]'),
-    (3, float('nan'), 0.5, r'\[0, 1\]')])
+@pytest.mark.parametrize(
+    'i, u, v, message',
+    [
+        (0, 0.5, 0.5, 'part 1 to 24, got 0 at point 1'),
+        (25, 0.5, 0.5, 'got 25'),
+        (3, 1.5, 0.5, r'\[0, 1\]'),
+        (3, float('nan'), 0.5, r'\[0, 1\]'),
+    ],
+)
 def test_locate_iuv_names_bad_input(template, i, u, v, message):
     with pytest.raises(ValueError, match=message):
         template.locate_iuv(np.array([1, i]), np.array([0.5, u]), np.array([0.5, v]))

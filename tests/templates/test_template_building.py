@@ -7,8 +7,13 @@ import trimesh
 from meshpose_plugins.templates.decimation import DecimationSettings, SymmetricDecimator
 from meshpose_plugins.templates.farthest_points import sample_farthest_points
 from meshpose_plugins.templates.geodesics import geodesic_distances, surface_graph
-from meshpose_plugins.templates.mesh_topology import (boundary_loops, faces_are_symmetric, is_closed_manifold,
-                                                      mirror_permutation, unique_edges)
+from meshpose_plugins.templates.mesh_topology import (
+    boundary_loops,
+    faces_are_symmetric,
+    is_closed_manifold,
+    mirror_permutation,
+    unique_edges,
+)
 from meshpose_plugins.templates.parameterization import flatten_disk
 from meshpose_plugins.templates.projection import TriangleFinder, closest_point_barycentrics
 from meshpose_plugins.templates.regression import fit_sparse_regressor, nearest_support
@@ -35,7 +40,9 @@ def symmetric_cap(rings=8, segments=32):
     angles = 2 * np.pi * np.arange(segments) / segments + np.pi / 2
     polar = np.linspace(0, 0.75 * np.pi, rings + 1)[1:]
     circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    ring_vertices = [np.concatenate([np.sin(p) * circle, np.full((segments, 1), np.cos(p))], axis=1) for p in polar]
+    ring_vertices = [
+        np.concatenate([np.sin(p) * circle, np.full((segments, 1), np.cos(p))], axis=1) for p in polar
+    ]
     vertices = np.concatenate([[[0, 0, 1.0]], *ring_vertices])
     following = np.roll(np.arange(segments), -1)
     faces = [[0, 1 + k, 1 + following[k]] for k in range(segments)]
@@ -51,7 +58,9 @@ def test_boundary_of_a_cap():
     vertices, faces = symmetric_cap()
     loops = boundary_loops(faces)
     assert len(loops) == 1 and sorted(loops[0]) == list(range(len(vertices) - 32, len(vertices)))
-    assert (np.diff(np.unwrap(np.arctan2(*vertices[loops[0]].T[1::-1]))) > 0).all()  # walks along the faces' direction
+    assert (
+        np.diff(np.unwrap(np.arctan2(*vertices[loops[0]].T[1::-1]))) > 0
+    ).all()  # walks along the faces' direction
     with pytest.raises(ValueError, match='pinched'):
         boundary_loops(np.array([[0, 1, 2], [0, 3, 4]]))
 
@@ -76,7 +85,9 @@ def test_flattened_disk_squeezes_less_after_stretch_steps():
         flat = np.abs((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0])
         return np.log(flat / np.linalg.norm(np.cross(q - p, r - p), axis=1)).std()
 
-    assert area_spread(flatten_disk(vertices, cap)) < 0.6 * area_spread(flatten_disk(vertices, cap, stretch_steps=0))
+    assert area_spread(flatten_disk(vertices, cap)) < 0.6 * area_spread(
+        flatten_disk(vertices, cap, stretch_steps=0)
+    )
 
 
 def test_collapse_is_symmetric_manifold_and_close(sphere):
@@ -93,7 +104,9 @@ def test_collapse_is_symmetric_manifold_and_close(sphere):
     centroids = vertices[kept][low_faces].mean(axis=1)
     assert np.linalg.norm(centroids, axis=1).min() > 0.8
     # The border between the parts survives as a closed curve of edges.
-    upper_edges, lower_edges = (set(map(tuple, unique_edges(low_faces[low_parts == part]).tolist())) for part in (1, 2))
+    upper_edges, lower_edges = (
+        set(map(tuple, unique_edges(low_faces[low_parts == part]).tolist())) for part in (1, 2)
+    )
     border = boundary_loops(low_faces[low_parts == 1])
     assert len(border) == 1 and len(upper_edges & lower_edges) == len(border[0])
 
@@ -134,7 +147,9 @@ def test_triangle_finder_equals_brute_force(dimensions):
     points, point_groups = rng.normal(size=(300, dimensions)), rng.integers(1, 4, 300)
     triangles, barycentrics, distances = TriangleFinder(corners, groups)(points, point_groups)
     assert (groups[triangles] == point_groups).all()
-    _, squared = closest_point_barycentrics(np.repeat(points[:, None], 200, axis=1), np.repeat(corners[None], 300, axis=0))
+    _, squared = closest_point_barycentrics(
+        np.repeat(points[:, None], 200, axis=1), np.repeat(corners[None], 300, axis=0)
+    )
     squared[groups[None] != point_groups[:, None]] = np.inf
     np.testing.assert_allclose(distances, np.sqrt(squared.min(axis=1)), atol=1e-9)
     found = np.einsum('pk,pkd->pd', barycentrics, corners[triangles])
@@ -156,9 +171,13 @@ def test_regressor_recovers_true_weights():
     prior = np.full((7, 4), 0.25)
     np.testing.assert_allclose(fit_sparse_regressor(sources, targets, support, prior, 1e-9), true, atol=1e-6)
     np.testing.assert_allclose(fit_sparse_regressor(sources, targets, support, prior, 1e9), prior, atol=1e-6)
-    np.testing.assert_allclose(fit_sparse_regressor(sources, targets, support, prior, 0.1).sum(axis=1), 1, atol=1e-12)
+    np.testing.assert_allclose(
+        fit_sparse_regressor(sources, targets, support, prior, 0.1).sum(axis=1), 1, atol=1e-12
+    )
 
 
 def test_nearest_support_keeps_the_required():
     distances = np.array([[5.0, 1, 2, 3, 4]])
-    np.testing.assert_array_equal(np.sort(nearest_support(distances, np.array([[0, 4, 3]]), 4)[0]), [0, 1, 3, 4])
+    np.testing.assert_array_equal(
+        np.sort(nearest_support(distances, np.array([[0, 4, 3]]), 4)[0]), [0, 1, 3, 4]
+    )

@@ -18,7 +18,9 @@ def test_round_trip(tmp_path):
             continue
         np.testing.assert_array_equal(getattr(copy, field.name), getattr(template, field.name))
     for field in dataclasses.fields(template.surface):
-        np.testing.assert_array_equal(getattr(copy.surface, field.name), getattr(template.surface, field.name))
+        np.testing.assert_array_equal(
+            getattr(copy.surface, field.name), getattr(template.surface, field.name)
+        )
     assert [file.name for file in tmp_path.iterdir()] == ['copy.npz']  # no temporary file stays
 
 
