@@ -13,6 +13,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from meshpose_plugins.visualization.files import write_atomically
+
 FORMAT = 'meshpose_plugins.weights'
 VERSION = 1
 ASSETS = Path(__file__).resolve().parent.parent / 'assets'
@@ -81,7 +83,7 @@ def save_weights(
     Raises:
         ValueError: if the name has another ending, or a value is not finite or does not fit into float16.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     path = Path(path)
     if path.suffix != '.safetensors':
@@ -96,11 +98,7 @@ def save_weights(
         figures=json.dumps(metadata.figures),
         notes=json.dumps(metadata.notes),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + '.tmp')
-    save_file(tensors, str(temporary), metadata=header)
-    temporary.replace(path)
-    return path
+    return write_atomically(path, save(tensors, metadata=header))
 
 
 def _stored(name: str, tensor: Tensor, half: bool) -> Tensor:
@@ -161,26 +159,6 @@ def read_metadata(path: str | Path) -> WeightsMetadata:
         raise ValueError(f'{path}: metadata: {error!r}') from None
 
 
-def load_weights(path: str | Path) -> tuple[dict[str, Tensor], WeightsMetadata]:
-    """Read a weights file.
-
-    Args:
-        path: file or shipped name.
-
-    Returns:
-        state_dict (float32 where floating point) and metadata.
-
-    Raises:
-        FileNotFoundError, ValueError: see `read_metadata`.
-    """
-    from safetensors.torch import load_file
-
-    path = find_weights(path)
-    metadata = read_metadata(path)
-    tensors = load_file(str(path))
-    return {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}, metadata
-
-
 def checkpoint_weights(checkpoint: dict, source: str) -> dict[str, Tensor]:
     """The weights to ship from a training checkpoint: the averaged (EMA) ones where there are any.
 
@@ -214,7 +192,8 @@ def load_strictly(model: torch.nn.Module, state_dict: dict[str, Tensor], source:
         source: the file, for messages.
 
     Raises:
-        ValueError: naming the file and the first tensors that are missing, unknown or of another shape.
+        ValueError: naming the file and the first tensors that are missing, unknown or of another shape, or
+            what else torch refused; the network may then hold a part of the weights.
     """
     own = model.state_dict()
     state_dict = {name.removeprefix('module.'): tensor for name, tensor in state_dict.items()}
@@ -231,8 +210,9 @@ def load_strictly(model: torch.nn.Module, state_dict: dict[str, Tensor], source:
         model.load_state_dict(state_dict, strict=False)
     except ValueError as error:  # the model's own check, e.g. of the template
         raise ValueError(f'{source}: {error}') from None
-    except RuntimeError:  # shapes, said better by the list of problems
-        pass
+    except RuntimeError as error:
+        if not problems:  # wrong shapes are said better by the list
+            raise ValueError(f'{source} cannot be loaded: {error}') from error
     if problems:
         raise ValueError(
             f'{source} does not fit the config: '

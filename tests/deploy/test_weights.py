@@ -1,9 +1,14 @@
 """The weights file: half precision where harmless, what it says about itself, and clear refusals."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip('torch')
+
+from safetensors.torch import load_file
 
 from meshpose_plugins.deploy.device import resolve_device
 from meshpose_plugins.deploy.weights import (
@@ -12,11 +17,13 @@ from meshpose_plugins.deploy.weights import (
     checkpoint_weights,
     find_weights,
     load_strictly,
-    load_weights,
     read_metadata,
     save_weights,
 )
+from meshpose_plugins.templates import load_template
 
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = {'anny-lite': ROOT / 'configs/mmpose/meshpose_mobilenetv2_lite_128x96.py'}
 METADATA = WeightsMetadata(
     template='anny',
     num_vertices=7,
@@ -34,11 +41,11 @@ def small_network():
 def test_round_trip(tmp_path):
     state = small_network().state_dict()
     path = save_weights(tmp_path / 'a.safetensors', state, METADATA)
-    loaded, metadata = load_weights(path)
-    assert metadata == METADATA and read_metadata(str(path)) == METADATA
+    loaded = load_file(path)
+    assert read_metadata(path) == METADATA and read_metadata(str(path)) == METADATA
     assert set(loaded) == set(state)
     for name, tensor in state.items():
-        assert loaded[name].dtype == tensor.dtype
+        assert loaded[name].dtype == (torch.float16 if tensor.ndim > 1 else tensor.dtype)
         tolerance = 5e-4 if tensor.ndim > 1 else 0.0
         np.testing.assert_allclose(loaded[name].numpy(), tensor.numpy(), rtol=tolerance)
     assert [p.name for p in tmp_path.iterdir()] == ['a.safetensors']
@@ -48,8 +55,19 @@ def test_full_precision_is_exact_and_half_is_smaller(tmp_path):
     state = {'weight': torch.randn(64, 64)}
     half = save_weights(tmp_path / 'half.safetensors', state, METADATA)
     full = save_weights(tmp_path / 'full.safetensors', state, METADATA, half=False)
-    assert torch.equal(load_weights(full)[0]['weight'], state['weight'])
+    assert torch.equal(load_file(full)['weight'], state['weight'])
     assert half.stat().st_size < 0.6 * full.stat().st_size
+
+
+@pytest.mark.skipif(os.name != 'posix', reason='modes are those of POSIX')
+@pytest.mark.parametrize('mask, mode', [(0o022, 0o644), (0o077, 0o600)])
+def test_others_may_read_the_file(tmp_path, mask, mode):
+    before = os.umask(mask)
+    try:
+        path = save_weights(tmp_path / 'a.safetensors', {'x': torch.ones(1)}, METADATA)
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == mode
 
 
 def test_values_that_cannot_be_stored(tmp_path):
@@ -110,6 +128,38 @@ def test_load_strictly_names_what_does_not_fit():
         load_strictly(network, dict(state, **{'9.weight': torch.ones(1)}), 'x.pth')
     with pytest.raises(ValueError, match=r'0.bias is \(5,\), the config makes it \(4,\)'):
         load_strictly(network, dict(state, **{'0.bias': torch.ones(5)}), 'x.pth')
+
+
+def test_load_strictly_passes_on_what_torch_refuses():
+    class Picky(torch.nn.Linear):
+        def _load_from_state_dict(self, *arguments):
+            raise RuntimeError('no room for it')
+
+    network = Picky(2, 2)
+    with pytest.raises(ValueError, match='x.pth cannot be loaded: no room for it'):
+        load_strictly(network, network.state_dict(), 'x.pth')
+
+
+@pytest.mark.parametrize('name', SHIPPED)
+def test_shipped_weights_are_complete(name):
+    path, metadata = find_weights(name), read_metadata(name)
+    assert path.is_file() and path.stat().st_size <= 12e6
+    assert metadata.figures and metadata.notes
+    assert metadata.num_vertices == load_template(metadata.template).num_vertices
+
+
+@pytest.mark.parametrize('name', SHIPPED)
+def test_shipped_weights_fit_their_config(name):
+    pytest.importorskip('mmpose')
+    import meshpose_plugins.integrations.mmpose  # noqa: F401  registers all parts
+    from mmengine.config import Config
+    from mmengine.registry import init_default_scope
+    from mmpose.models import build_pose_estimator
+
+    config = Config.fromfile(CONFIGS[name])
+    config.model.backbone.init_cfg = None
+    init_default_scope('mmpose')
+    load_strictly(build_pose_estimator(config.model), load_file(find_weights(name)), name)
 
 
 def test_resolve_device():
