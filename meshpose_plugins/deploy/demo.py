@@ -63,9 +63,8 @@ def run_demo(
 ) -> DemoSummary:
     """Predict and draw the people of an image or of a folder of images.
 
-    Writes OUT/overlays/NAME.jpg (input, mesh, side view, IUV), OUT/viewers/NAME.html,
-    OUT/meshes/NAME_personK.* and OUT/predictions.npz or .json. A bad image is
-    skipped and listed in the summary.
+    Writes OUT/overlays/NAME.jpg (input, mesh, side view, IUV), OUT/viewers/NAME.html, OUT/meshes/NAME_personK.*
+    and OUT/predictions.npz or .json. An image that fails is skipped and listed in the summary.
 
     Args:
         predictor: the network.
@@ -85,32 +84,24 @@ def run_demo(
         FileNotFoundError, ValueError: if nothing can be started: naming the file or option.
     """
     images = list_images(source)
-    if boxes is not None and Path(source).is_dir():
-        raise ValueError(
-            f'bbox: boxes belong to one image, but {source} is a folder: use --boxes FILE.json '
-            f'({{"image.jpg": [[x, y, w, h], ...], ...}})'
-        )
-    if predictions_format not in ('npz', 'json'):
-        raise ValueError(f'predictions_format: expected npz or json, got {predictions_format!r}')
-    given = {} if boxes_file is None else read_boxes(boxes_file)
-    if boxes is not None:
-        given[images[0].name] = boxes
-    out = Path(out)
-    summary = DemoSummary(out, out / f'predictions.{predictions_format}')
-    stems = _unique_stems(images)
-    records = []
+    given = _given_boxes(source, boxes, boxes_file)
+    summary = _new_summary(Path(out), predictions_format)
+    stems, records = _unique_stems(images), []
 
     def run_one(path: Path) -> None:
-        image = read_image(path)
-        found, scores = _find_people(image, path.name, detector, given.get(path.name), summary.notes)
-        people = predictor.predict(image, path.name, found, scores)
+        image, name = read_image(path), path.name
+        people = predictor.predict(
+            image, name, *_find_people(image, name, detector, given.get(name), summary.notes)
+        )
         write_image_results(out, stems[path], image, people, predictor.template, formats, wireframe)
         records.extend(people)
-        summary.people[path.name] = len(people)
+        summary.people[name] = len(people)
 
-    _for_each(images, run_one, summary.failures)
-    if summary.people:
-        save_predictions(summary.predictions, records)
+    try:
+        _for_each(images, run_one, summary.failures)
+    finally:  # also when somebody stops it
+        if summary.people:
+            save_predictions(summary.predictions, records)
     return summary
 
 
@@ -159,6 +150,26 @@ def write_image_results(
     return files
 
 
+def _new_summary(out: Path, predictions_format: str) -> DemoSummary:
+    """The summary of a run that begins."""
+    if predictions_format not in ('npz', 'json'):
+        raise ValueError(f'predictions_format: expected npz or json, got {predictions_format!r}')
+    return DemoSummary(out, out / f'predictions.{predictions_format}')
+
+
+def _given_boxes(
+    source: str | Path, boxes: np.ndarray | None, boxes_file: str | Path | None
+) -> dict[str, np.ndarray]:
+    """Image name -> the boxes that the user gives for it."""
+    if boxes is not None and Path(source).is_dir():
+        raise ValueError(
+            f'bbox: boxes belong to one image, but {source} is a folder: use --boxes FILE.json '
+            f'({{"image.jpg": [[x, y, w, h], ...], ...}})'
+        )
+    given = {} if boxes_file is None else read_boxes(boxes_file)
+    return given if boxes is None else {**given, Path(source).name: boxes}
+
+
 def _find_people(
     image: np.ndarray, name: str, detector: PersonDetector, boxes: np.ndarray | None, notes: list[str]
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -189,6 +200,8 @@ def _for_each(images: list[Path], run_one: Callable[[Path], None], failures: dic
             progress.update(task, description=path.name)
             try:
                 run_one(path)
-            except (FileNotFoundError, ValueError) as error:
+            except (FileNotFoundError, ValueError) as error:  # they name the file and the reason
                 failures[path.name] = str(error)
+            except Exception as error:  # whatever breaks one image, the others are still worth having
+                failures[path.name] = f'{type(error).__name__}: {error}'
             progress.advance(task)

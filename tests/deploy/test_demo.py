@@ -121,6 +121,35 @@ def test_a_folder_goes_on_after_bad_images(tmp_path, photograph, predictor):
     assert len(load_predictions(tmp_path / 'out' / 'predictions.json')) == 3
 
 
+@pytest.mark.parametrize('error', [RuntimeError('out of memory'), MemoryError('full'), cv2.error('bad size')])
+def test_a_folder_goes_on_after_any_error(tmp_path, photograph, error):
+    class Clumsy(RestPoseInBox):
+        def predict(self, image, name, boxes, scores):
+            if name == 'b.png':
+                raise error
+            return super().predict(image, name, boxes, scores)
+
+    for name in ('a.png', 'b.png'):
+        Image.open(photograph).save(photograph.with_name(name))
+    out = tmp_path / 'out'
+    summary = run_demo(Clumsy(), photograph.parent, out, WholeImageDetector(), formats=())
+    assert summary.failures == {'b.png': f'{type(error).__name__}: {error}'}
+    assert [r.image_id for r in load_predictions(summary.predictions)] == ['a.png', 'street.png']
+
+
+def test_stopping_keeps_what_is_done(tmp_path, photograph, predictor):
+    class Stopped(WholeImageDetector):
+        def detect(self, image):
+            if image.shape[0] == 50:
+                raise KeyboardInterrupt
+            return super().detect(image)
+
+    Image.fromarray(np.zeros((50, 40, 3), np.uint8)).save(photograph.with_name('zebra.png'))
+    with pytest.raises(KeyboardInterrupt):
+        run_demo(predictor, photograph.parent, tmp_path / 'out', Stopped(), formats=())
+    assert len(load_predictions(tmp_path / 'out' / 'predictions.npz')) == 1
+
+
 def test_an_image_without_people_still_gets_its_pictures(tmp_path, photograph, predictor):
     summary = run_demo(predictor, photograph, tmp_path / 'out', Nobody())
     assert summary.people == {'street.png': 0} and 'found nobody' in summary.notes[0]
