@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Callable, Protocol, runtime_checkable
 
 import numpy as np
@@ -25,6 +26,11 @@ class PersonDetector(Protocol):
 
 
 _DETECTORS: dict[str, Callable[..., PersonDetector]] = {}
+# Detectors of optional frameworks: name -> the module that registers it, imported when it is asked for.
+_REGISTERED_BY = {
+    'detectron2': 'meshpose_plugins.integrations.detectron2.detectors',
+    'mmdet': 'meshpose_plugins.integrations.mmpose.detectors',
+}
 
 
 def register_detector(name: str) -> Callable:
@@ -47,8 +53,8 @@ def register_detector(name: str) -> Callable:
 
 
 def detector_names() -> list[str]:
-    """The names `build_detector` knows at the moment, sorted."""
-    return sorted(_DETECTORS)
+    """The names `build_detector` knows, sorted; the frameworks of some may not be installed."""
+    return sorted({*_DETECTORS, *_REGISTERED_BY})
 
 
 def build_detector(
@@ -73,12 +79,19 @@ def build_detector(
         ImportError: if the detector's framework is not installed.
     """
     name, _, model = spec.partition(':')
-    if name not in _DETECTORS:
+    if name not in detector_names():
         raise ValueError(
             f'detector: expected one of {", ".join(detector_names())} (or name:model), got {spec!r}'
         )
     if score_threshold is not None and not 0 <= score_threshold <= 1:
         raise ValueError(f'score_threshold: expected a number in [0, 1], got {score_threshold!r}')
+    if name not in _DETECTORS:
+        try:
+            importlib.import_module(_REGISTERED_BY[name])
+        except ImportError as error:
+            raise ImportError(
+                f'detector {name!r} needs a package that is not installed, see docs/installation.md ({error})'
+            ) from error
     return _DETECTORS[name](
         model=model or None, weights=weights, device=device, score_threshold=score_threshold
     )

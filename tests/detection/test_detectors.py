@@ -1,5 +1,8 @@
 """Every detector keeps the protocol, and none of them downloads anything."""
 
+import importlib
+import sys
+
 import numpy as np
 import pytest
 
@@ -13,6 +16,7 @@ from meshpose_plugins.detection import (
     detector_names,
     register_detector,
 )
+from meshpose_plugins.detection import base
 from meshpose_plugins.detection.base import best_first, non_maximum_suppression
 
 needs_hog = pytest.mark.skipif(not HOGDetector.available(), reason='this OpenCV has no HOG detector')
@@ -101,6 +105,22 @@ def test_build_detector_names_what_it_knows():
     assert {'auto', 'hog', 'torchvision', 'whole-image'} <= set(detector_names())
     with pytest.raises(ValueError, match="'hog' is taken"):
         register_detector('hog')(WholeImageDetector)
+
+
+def test_detectors_of_frameworks_are_imported_when_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(base, '_DETECTORS', dict(base._DETECTORS))
+    base._DETECTORS.pop('mmdet', None)
+    monkeypatch.setitem(base._REGISTERED_BY, 'mmdet', 'module_of_a_test')
+    assert {'mmdet', 'detectron2'} <= set(detector_names())
+    monkeypatch.setattr(sys, 'path', [str(tmp_path), *sys.path])
+    with pytest.raises(ImportError, match="'mmdet' needs a package.*docs/installation.md.*module_of_a_test"):
+        build_detector('mmdet')
+    (tmp_path / 'module_of_a_test.py').write_text(
+        'from meshpose_plugins.detection import register_detector\n'
+        "register_detector('mmdet')(lambda **options: options)\n"
+    )
+    importlib.invalidate_caches()
+    assert build_detector('mmdet:x', weights='y')['model'] == 'x'
 
 
 def test_suppression_keeps_the_best_of_each_pile():

@@ -13,18 +13,17 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData
 from mmpose.apis.inference import dataset_meta_from_config
 from mmpose.apis.inferencers.base_mmpose_inferencer import BaseMMPoseInferencer
 from mmpose.registry import INFERENCERS
-from mmpose.structures import merge_data_samples
+from mmpose.structures import PoseDataSample, merge_data_samples
 
 from meshpose_plugins.deploy.device import resolve_device
 from meshpose_plugins.deploy.images import list_images, read_image
 from meshpose_plugins.deploy.weights import load_strictly
 from meshpose_plugins.detection import PersonDetector, build_detector, check_boxes
 from meshpose_plugins.evaluation.predictions import PredictionRecord
-from meshpose_plugins.integrations.mmpose import detectors  # noqa: F401 (registers 'mmdet')
-from meshpose_plugins.integrations.detectron2 import detectors as _  # noqa: F401 (registers 'detectron2')
 from meshpose_plugins.integrations.mmpose.shipped import load_checkpoint_file, load_config
 from meshpose_plugins.visualization import overlay_people
 
@@ -130,7 +129,7 @@ class MeshPoseInferencer(BaseMMPoseInferencer):
                 None asks the detector.
 
         Yields:
-            the collated batch (None where nobody is found) and [image], (H, W, 3) uint8 RGB.
+            the collated batch (empty where nobody is found) and [image], (H, W, 3) uint8 RGB.
         """
         if bboxes is not None and len(inputs) == 1 and np.ndim(bboxes) == 2:
             bboxes = [bboxes]
@@ -162,10 +161,10 @@ class MeshPoseInferencer(BaseMMPoseInferencer):
         boxes, _ = check_boxes(boxes, image.shape[1], image.shape[0], name)
         return boxes, np.ones(len(boxes), np.float32)
 
-    def collate(self, image: np.ndarray, name: str, boxes: np.ndarray, scores: np.ndarray) -> dict | None:
-        """The network's batch for all people of one image; None where there is nobody."""
+    def collate(self, image: np.ndarray, name: str, boxes: np.ndarray, scores: np.ndarray) -> dict:
+        """The network's batch for all people of one image; for nobody, no inputs and the result."""
         if len(boxes) == 0:
-            return None
+            return dict(inputs=[], data_samples=[self.nobody(name)])
         bgr = np.ascontiguousarray(image[..., ::-1])
         return self.collate_fn(
             [
@@ -183,9 +182,25 @@ class MeshPoseInferencer(BaseMMPoseInferencer):
         )
 
     @torch.no_grad()
-    def forward(self, inputs: dict | None, **kwargs) -> list:
-        """One data sample holding all people of the image; none where nobody is in it."""
-        return [] if inputs is None else [merge_data_samples(self.model.test_step(inputs))]
+    def forward(self, inputs: dict, **kwargs) -> list:
+        """[data sample] holding all people of the image."""
+        if not len(inputs['inputs']):
+            return inputs['data_samples']
+        return [merge_data_samples(self.model.test_step(inputs))]
+
+    def nobody(self, name: str) -> PoseDataSample:
+        """The data sample of an image without people."""
+        vertices, keypoints = self.template.num_vertices, len(self.template.keypoint_names)
+        sample = PoseDataSample(metainfo=dict(img_path=name))
+        sample.pred_instances = InstanceData(
+            vertices=np.zeros((0, vertices, 3), np.float32),
+            vertex_visibility=np.zeros((0, vertices), np.float32),
+            keypoints=np.zeros((0, keypoints, 2), np.float32),
+            keypoint_scores=np.zeros((0, keypoints), np.float32),
+            bboxes=np.zeros((0, 4), np.float32),
+            bbox_scores=np.zeros(0, np.float32),
+        )
+        return sample
 
     def predict(
         self, image: np.ndarray, name: str, boxes: np.ndarray, scores: np.ndarray
@@ -250,7 +265,7 @@ class MeshPoseInferencer(BaseMMPoseInferencer):
             return []
         vertices = [record.vertices for sample in preds for record in self.records(sample, 0)]
         picture = overlay_people(inputs[0], vertices, self.template)
-        name = Path(preds[0].metainfo['img_path']).stem if preds else 'image'
+        name = Path(preds[0].metainfo['img_path']).stem
         if vis_out_dir:
             Path(vis_out_dir).mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(Path(vis_out_dir) / f'{name}.jpg'), picture[..., ::-1])
@@ -273,14 +288,14 @@ class MeshPoseInferencer(BaseMMPoseInferencer):
             preds: what `forward` returned.
             visualization: what `visualize` returned.
             return_datasamples: whether to return MMPose's data samples instead of plain numbers.
-            pred_out_dir: folder to write NAME.json to, '' writes nothing.
+            pred_out_dir: folder to write NAME.json to ([] where nobody is found), '' writes nothing.
 
         Returns:
             dict: predictions (one entry per image: a list of people, or a data sample) and visualization.
         """
         result = super().postprocess(preds, visualization, return_datasamples=return_datasamples)
         if not return_datasamples:
-            result['predictions'] = [people_as_dicts(sample) for sample in preds] or [[]]
+            result['predictions'] = [people_as_dicts(sample) for sample in preds]
         if pred_out_dir:
             for sample in preds:
                 path = Path(pred_out_dir) / (Path(sample.metainfo['img_path']).stem + '.json')

@@ -85,14 +85,24 @@ def test_boxes_pictures_and_files(inferencer, picture, tmp_path):
     assert samples['predictions'][0].pred_instances.vertices.shape[0] == 2
 
 
-def test_nobody_found(weights, picture):
+def test_nobody_found(weights, picture, tmp_path):
     class Nobody:
         def detect(self, image):
             return np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
 
-    (result,) = MeshPoseInferencer(weights, device='cpu', detector=Nobody())(picture, return_vis=True)
+    inferencer = MeshPoseInferencer(weights, device='cpu', detector=Nobody())
+    (result,) = inferencer(picture, return_vis=True)
     assert result['predictions'] == [[]]
     np.testing.assert_array_equal(result['visualization'][0], picture[..., ::-1])
+    assert inferencer.predict(picture, 'a', np.zeros((0, 4), np.float32), np.zeros(0)) == []
+    (result,) = inferencer(picture, return_datasamples=True)
+    assert len(result['predictions'][0].pred_instances) == 0
+    for name in ('one.png', 'two.png'):
+        Image.fromarray(picture).save(tmp_path / name)
+    assert len(list(inferencer(str(tmp_path), out_dir=str(tmp_path / 'out')))) == 2
+    written = {p.name: p for p in (tmp_path / 'out').rglob('*') if p.is_file()}
+    assert set(written) == {'one.jpg', 'two.jpg', 'one.json', 'two.json'}
+    assert json.loads(written['two.json'].read_text()) == []
 
 
 def test_shipped_name_config_and_checkpoint(anny_lite, weights, checkpoint, picture):
