@@ -57,11 +57,16 @@ def write_text(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
+class SettingsChanged(ValueError):
+    """A data set's folder was begun with other settings than those given now."""
+
+
 def check_settings(folder: Path, settings: dict) -> None:
     """Store the settings of a new folder; refuse to go on with other settings than a folder was begun with.
 
     Raises:
-        ValueError: the folder belongs to a run with other settings (named with both values).
+        SettingsChanged: the folder belongs to a run with other settings (named with both values).
+        ValueError: the folder holds something else, or its settings cannot be read.
     """
     path = folder / SETTINGS
     if not path.is_file():
@@ -79,7 +84,7 @@ def check_settings(folder: Path, settings: dict) -> None:
     changed = [f'{name}: {found.get(name)!r} there, {settings.get(name)!r} now'
                for name in sorted(set(found) | set(settings)) if found.get(name) != settings.get(name)]
     if changed:
-        raise ValueError(
+        raise SettingsChanged(
             f'{folder}: was begun with other settings ({"; ".join(changed)}); give the same ones to resume, '
             f'or another folder'
         )

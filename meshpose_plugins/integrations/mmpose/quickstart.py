@@ -17,7 +17,9 @@ from rich.table import Table
 
 from meshpose_plugins.data.densepose import read_json
 from meshpose_plugins.data.synthetic import SyntheticSettings, make_synthetic
+from meshpose_plugins.data.synthetic.writer import SettingsChanged
 from meshpose_plugins.deploy.demo import run_demo
+from meshpose_plugins.deploy.weights import find_weights
 from meshpose_plugins.detection.boxes import xywh_to_xyxy
 from meshpose_plugins.integrations.mmpose import time_limit  # noqa: F401 (registers TimeLimitHook)
 from meshpose_plugins.integrations.mmpose.inferencer import MeshPoseInferencer
@@ -120,7 +122,7 @@ def run_quickstart(
 
 
 def _make_data(out: Path, settings: QuickstartSettings, report: QuickstartReport) -> None:
-    """Fresh training and test images; folders of another version of the generator are made anew."""
+    """Fresh training and test images; folders that were begun with other settings are made anew."""
     for name, count, split in (
         ('train', settings.train_images, 'train'),
         ('test', settings.test_images, 'val'),
@@ -130,9 +132,7 @@ def _make_data(out: Path, settings: QuickstartSettings, report: QuickstartReport
         workers = max(settings.workers, 1)
         try:
             make_synthetic(folder, count, choices, workers=workers)
-        except ValueError:
-            if not (folder / 'settings.json').is_file():
-                raise
+        except SettingsChanged:
             shutil.rmtree(folder)
             make_synthetic(folder, count, choices, workers=workers)
         report.places[f'{name} images'] = folder
@@ -192,7 +192,7 @@ def base_config(out: Path, checkpoint: str | Path, settings: QuickstartSettings,
         loader.batch_size = min(settings.batch_size, settings.train_images)
         loader.num_workers = settings.workers
         loader.persistent_workers = settings.workers > 0
-    config.load_from = str(checkpoint) if Path(str(checkpoint)).is_file() else f'meshpose://{checkpoint}'
+    config.load_from = str(find_weights(checkpoint))
     config.work_dir = str(work_dir)
     # Runners of one process would share a visualizer of the same name, and its folder.
     config.visualizer.name = f'{work_dir.name}_{time.time_ns()}'

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import time
 
+import torch
+from mmengine.dist import broadcast
 from mmengine.hooks import Hook
 from mmpose.registry import HOOKS
 from rich.progress import Progress, TextColumn, TimeRemainingColumn
@@ -16,6 +18,8 @@ class TimeLimitHook(Hook):
 
     At the end the loop's last iteration is declared, so that the last checkpoint and validation happen
     as ever.
+    Of several processes the first one's clock counts, so that all stop at the same iteration and take the
+    same learning rates.
     Leave `param_scheduler` out of the config: the share of the time that has passed drives the learning rate.
 
     Args:
@@ -43,14 +47,14 @@ class TimeLimitHook(Hook):
 
     def before_train(self, runner) -> None:
         """Start the clock."""
-        self._start = time.monotonic()
+        self._start, self._share = time.monotonic(), 0.0
         self._rates = [group['lr'] for group in runner.optim_wrapper.param_groups]
         self._task = self.progress.add_task('', total=self.seconds, state='')
         self.progress.start()
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
         """Set the learning rate by the time that has passed."""
-        factor = self.factor(self._share())
+        factor = self.factor(self._share)
         for group, rate in zip(runner.optim_wrapper.param_groups, self._rates):
             group['lr'] = rate * factor
 
@@ -62,7 +66,8 @@ class TimeLimitHook(Hook):
             completed=min(time.monotonic() - self._start, self.seconds),
             state=f'iteration {runner.iter + 1}, loss {loss:.3f}',
         )
-        if self._share() >= 1:
+        self._share = self._shared_clock()
+        if self._share >= 1:
             runner.train_loop._max_iters = runner.iter + 1
 
     def after_train(self, runner) -> None:
@@ -75,5 +80,8 @@ class TimeLimitHook(Hook):
             return max(share / self.warmup, 0.01)
         return 0.5 * (1 + math.cos(math.pi * min((share - self.warmup) / (1 - self.warmup), 1.0)))
 
-    def _share(self) -> float:
-        return (time.monotonic() - self._start) / self.seconds
+    def _shared_clock(self) -> float:
+        """The share of the time that has passed by the first process's clock."""
+        share = torch.tensor([(time.monotonic() - self._start) / self.seconds], dtype=torch.float64)
+        broadcast(share, src=0)
+        return share.item()

@@ -1,5 +1,6 @@
 """The quickstart's stages on a few images and seconds, twice, and the hook that trains for a given time."""
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -7,16 +8,19 @@ import pytest
 torch = pytest.importorskip('torch')
 pytest.importorskip('mmpose')
 
-from random_weights import checkpoint, weights  # noqa: F401
+from random_weights import anny_lite, checkpoint, weights  # noqa: F401
 
 from meshpose_plugins.cli import quickstart as command
-from meshpose_plugins.deploy.weights import load_weights, read_metadata
+from meshpose_plugins.deploy.weights import find_weights, read_metadata
 from meshpose_plugins.integrations.mmpose import quickstart
 from meshpose_plugins.integrations.mmpose.quickstart import (
+    QuickstartReport,
     QuickstartSettings,
+    _make_data,
     run_quickstart,
     training_config,
 )
+from meshpose_plugins.integrations.mmpose.shipped import load_checkpoint_file
 from meshpose_plugins.integrations.mmpose.time_limit import TimeLimitHook
 
 SMALL = QuickstartSettings(train_seconds=1.0, train_images=4, test_images=3, batch_size=4, workers=0)
@@ -41,8 +45,9 @@ def test_report_says_what_was_done_and_where(finished, weights):
 
 def test_training_changed_the_weights_and_kept_the_config(finished, weights):
     _, report = finished
-    before, _ = load_weights(weights)
-    after, metadata = load_weights(report.places['trained model'])
+    before = load_checkpoint_file(weights)['state_dict']
+    after = load_checkpoint_file(report.places['trained model'])['state_dict']
+    metadata = read_metadata(report.places['trained model'])
     assert metadata.config == read_metadata(weights).config
     assert metadata.notes['iterations'] == report.iterations
     changed = [name for name in before if not torch.equal(before[name], after[name])]
@@ -64,6 +69,28 @@ def test_training_config_keeps_the_models_own_hooks(weights, tmp_path):
     assert types[0] == 'TimeLimitHook' and 'EMAHook' in types and 'MeshPoseVisualizationHook' not in types
     assert config.load_from == str(weights) and config.param_scheduler is None
     assert config.train_dataloader.dataset.data_root == f'{tmp_path}/data/train/'
+
+
+@pytest.mark.parametrize('name', ['anny-lite', 'meshpose://anny-lite'])
+def test_a_shipped_name_is_found(anny_lite, name, tmp_path):
+    assert training_config(tmp_path, name, SMALL, tmp_path).load_from == str(find_weights('anny-lite'))
+
+
+def test_a_home_directory_is_found(weights, tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(weights.parent))
+    assert training_config(tmp_path, f'~/{weights.name}', SMALL, tmp_path).load_from == str(weights)
+
+
+def test_only_data_of_other_settings_are_replaced(tmp_path):
+    report, two = QuickstartReport(), replace(SMALL, train_images=2, test_images=1)
+    _make_data(tmp_path, replace(two, train_images=1), report)
+    _make_data(tmp_path, two, report)
+    assert len(list((tmp_path / 'data' / 'train' / 'images').iterdir())) == 2
+    settings = tmp_path / 'data' / 'train' / 'settings.json'
+    settings.write_text('{"seed": ')
+    with pytest.raises(ValueError, match='settings.json: no valid JSON'):
+        _make_data(tmp_path, two, report)
+    assert len(list((tmp_path / 'data' / 'train' / 'images').iterdir())) == 2
 
 
 def test_a_failure_is_one_line_and_an_exit_code(tmp_path, capsys):
@@ -106,6 +133,22 @@ def test_time_limit_ends_the_training_and_shapes_the_learning_rate(monkeypatch):
     assert runner.iter == 20, 'ten seconds of half a second each'
     assert rates[0] == pytest.approx(0.02) and max(rates) == pytest.approx(2.0) == rates[2]
     assert all(a > b for a, b in zip(rates[2:], rates[3:])) and rates[-1] < 0.05
+
+
+@pytest.mark.parametrize('share_of_the_first, ends', [(0.5, False), (1.0, True)])
+def test_time_limit_goes_by_the_first_processs_clock(monkeypatch, share_of_the_first, ends):
+    def broadcast(data, src):
+        assert src == 0
+        data.fill_(share_of_the_first)
+
+    monkeypatch.setattr('meshpose_plugins.integrations.mmpose.time_limit.broadcast', broadcast)
+    seconds = 1e9 if ends else 1e-9  # this process's own clock says the opposite
+    hook, runner = TimeLimitHook(seconds, progress=False), FakeRunner()
+    hook.before_train(runner)
+    hook.after_train_iter(runner, 0, outputs={'loss': torch.tensor(1.0)})
+    assert (runner.train_loop._max_iters == 1) == ends
+    hook.before_train_iter(runner, 1)
+    assert runner.optim_wrapper.param_groups[0]['lr'] == pytest.approx(2.0 * hook.factor(share_of_the_first))
 
 
 @pytest.mark.parametrize('arguments', [dict(seconds=0), dict(seconds=-1), dict(seconds=5, warmup=1)])
