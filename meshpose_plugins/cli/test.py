@@ -38,7 +38,7 @@ def merged_config(args: argparse.Namespace):
     config = commands.load_config(args.config)
     commands.set_work_dir(config, args.config, args.work_dir)
     commands.set_visualization(config, args.show, args.show_dir, args.interval, args.wait_time)
-    config.load_from = args.checkpoint
+    config.load_from = commands.find_checkpoint(args.checkpoint)
     if args.dump is not None:
         commands.dump_predictions(config, args.dump)
     if args.cfg_options is not None:
@@ -50,19 +50,28 @@ def merged_config(args: argparse.Namespace):
 def main(argv: Optional[List[str]] = None) -> int:
     """Test; returns the exit code."""
     from meshpose_plugins.integrations import mmpose  # noqa: F401  registers all parts
+    from meshpose_plugins.integrations.mmpose import commands
+    args = parse_args(argv)
+    commands.run_or_explain("test", lambda: test(args))
+    return 0
+
+
+def test(args: argparse.Namespace) -> None:
+    """Test, write the metrics, and print where the results are."""
     from mmengine.dist import is_main_process
     from mmengine.runner import Runner
-    args = parse_args(argv)
-    try:
-        config = merged_config(args)
-    except (ValueError, FileNotFoundError) as error:
-        raise SystemExit(f"test: {error}") from None
-    metrics = Runner.from_cfg(config).test()
-    if args.out and is_main_process():
-        path = Path(args.out)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".tmp")
+    from meshpose_plugins.visualization.files import write_atomically
+    runner = Runner.from_cfg(merged_config(args))
+    metrics = runner.test()
+    if not is_main_process():
+        return
+    places = [f"the log is in {runner.log_dir}"]
+    if args.out:
         values = {name: float(value) for name, value in metrics.items()}
-        temporary.write_text(json.dumps(values, indent=2) + "\n")
-        temporary.replace(path)
-    return 0
+        write_atomically(args.out, (json.dumps(values, indent=2) + "\n").encode())
+        places.append(f"metrics in {args.out}")
+    if args.dump:
+        places.append(f"predictions in {args.dump}")
+    if args.show_dir:
+        places.append(f"pictures in {Path(runner.log_dir) / args.show_dir}")
+    print(", ".join(places))

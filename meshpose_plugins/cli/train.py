@@ -44,7 +44,7 @@ def merged_config(args: argparse.Namespace):
         commands.set_mixed_precision(config)
     if args.resume is not None:
         config.resume = True
-        config.load_from = None if args.resume == "auto" else args.resume
+        config.load_from = None if args.resume == "auto" else commands.find_checkpoint(args.resume)
     if args.auto_scale_lr:
         config.auto_scale_lr.enable = True
     if args.cfg_options is not None:
@@ -56,12 +56,17 @@ def merged_config(args: argparse.Namespace):
 def main(argv: Optional[List[str]] = None) -> int:
     """Train; returns the exit code."""
     from meshpose_plugins.integrations import mmpose  # noqa: F401  registers all parts
-    from mmengine.runner import Runner
-    try:
-        config = merged_config(parse_args(argv))
-    except (ValueError, FileNotFoundError) as error:
-        raise SystemExit(f"train: {error}") from None
-    runner = Runner.from_cfg(config)
-    runner.train()
-    runner.logger.info(f"checkpoints, logs and pictures are in {runner.work_dir}")
+    from meshpose_plugins.integrations.mmpose import commands
+    args = parse_args(argv)
+    commands.run_or_explain("train", lambda: train(args))
     return 0
+
+
+def train(args: argparse.Namespace) -> None:
+    """Train, and print where the results are."""
+    from mmengine.dist import is_main_process
+    from mmengine.runner import Runner
+    runner = Runner.from_cfg(merged_config(args))
+    runner.train()
+    if is_main_process():
+        print(f"checkpoints, logs and pictures are in {runner.work_dir}")

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import copy
 
+from mmengine.dist import sync_random_seed
 from mmengine.runner import IterBasedTrainLoop
 from mmpose.registry import LOOPS
 
@@ -24,11 +25,20 @@ class ResumableIterLoop(IterBasedTrainLoop):
         """Train up to ``max_iters``; returns the model."""
         if self._iter > 0:
             if self.dataloader_cfg is not None:
-                seed = self.runner.seed + self._iter
-                self.dataloader = self.runner.build_dataloader(self.dataloader_cfg, seed=seed)
+                self.dataloader = self._dataloader_from_here()
             endless = type(self.dataloader_iterator)(self.dataloader)
             self.dataloader_iterator = _PastIsFree(endless, self._iter)
         return super().run()
+
+    def _dataloader_from_here(self):
+        """The data loader anew, in an order that depends on the iterations done."""
+        config = copy.deepcopy(self.dataloader_cfg)
+        diff_rank_seed = self.runner._randomness_cfg.get("diff_rank_seed", False)
+        if diff_rank_seed and isinstance(config.get("sampler"), dict):
+            # The processes differ in runner.seed, but their samplers have to share one seed.
+            config["sampler"].setdefault("seed", sync_random_seed() + self._iter)
+        seed = self.runner.seed + self._iter
+        return self.runner.build_dataloader(config, seed=seed, diff_rank_seed=diff_rank_seed)
 
 
 class _PastIsFree:

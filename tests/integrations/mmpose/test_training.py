@@ -4,10 +4,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,6 +20,9 @@ from meshpose_plugins.cli import test as test_command
 from meshpose_plugins.cli import train as train_command
 from meshpose_plugins.data.synthetic import SyntheticSettings, make_synthetic
 from meshpose_plugins.evaluation.predictions import load_predictions
+from meshpose_plugins.integrations.mmpose.commands import explanation, run_or_explain
+from meshpose_plugins.integrations.mmpose.loops import ResumableIterLoop
+from meshpose_plugins.templates import load_template
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIG = ROOT / "configs/mmpose/meshpose_mobilenetv2_lite_128x96.py"
@@ -86,11 +91,13 @@ def test_a_run_resumes_at_once(trained, config):
     assert resumed[0] < 0.9 * before[0]
 
 
-def test_checkpoint_is_tested_and_predictions_are_written(trained, config, folder):
+def test_checkpoint_is_tested_and_predictions_are_written(trained, config, folder, capsys):
     checkpoint, = trained.glob("best_*.pth")
     out, dump = folder / "metrics.json", folder / "predictions.npz"
     assert test_command.main([str(config), str(checkpoint), "--work-dir", str(folder / "test"),
                               "--out", str(out), "--dump", str(dump)]) == 0
+    last = capsys.readouterr().out.strip().splitlines()[-1]
+    assert str(folder / "test") in last and f"metrics in {out}, predictions in {dump}" in last
     metrics = json.loads(out.read_text())
     measured = logged(trained, "mesh/vertex_error_2d")[0]
     assert metrics["mesh/vertex_error_2d"] == pytest.approx(measured, rel=1e-3)
@@ -133,6 +140,69 @@ def test_config_without_registration_names_the_line(folder, config):
             command.main([str(path), *arguments])
         assert "forgotten.py" in str(error.value)
         assert "custom_imports = dict(imports=['meshpose_plugins.integrations.mmpose']" in str(error.value)
+
+
+def test_errors_in_data_and_checkpoints_are_one_line(folder, config, data):
+    broken = folder / "broken"
+    broken.mkdir()
+    (broken / "annotations.json").write_text((data / "annotations.json").read_text()[:1000])
+    for root, message in ((folder / "nowhere", "annotations.json: no such"), (broken, "no valid JSON at line")):
+        with pytest.raises(SystemExit, match=f"^train: .*{message}"):
+            train_command.main([str(config), "--work-dir", str(folder / "bad"), "--cfg-options",
+                                f"train_dataloader.dataset.data_root={root}/"])
+        with pytest.raises(SystemExit, match=f"^test: .*{message}"):
+            test_command.main([str(config), str(CONFIG), "--work-dir", str(folder / "bad"), "--cfg-options",
+                               f"test_dataloader.dataset.data_root={root}/"])
+    for command, option in ((test_command, []), (train_command, ["--resume"])):
+        with pytest.raises(SystemExit, match="checkpoint gone.pth does not exist"):
+            command.main([str(config), *option, "gone.pth", "--work-dir", str(folder / "bad")])
+
+
+def test_errors_of_workers_are_one_line(config, data, folder, monkeypatch):
+    work_dir = folder / "workers"
+    people = folder / "without_picture"
+    shutil.copytree(data, people)
+    next((people / "images").iterdir()).unlink()
+    checkpoint = folder / "empty.pth"
+    torch.save(dict(state_dict={}, meta={}), checkpoint)
+    with pytest.raises(SystemExit) as error:
+        test_command.main([str(config), str(checkpoint), "--work-dir", str(work_dir), "--cfg-options",
+                           f"test_dataloader.dataset.data_root={people}/", "test_dataloader.num_workers=1"])
+    assert "Traceback" not in str(error.value) and "without_picture/images" in str(error.value)
+
+
+def raised(error):
+    try:
+        raise error
+    except type(error) as caught:
+        return caught
+
+
+def test_other_errors_keep_their_traceback():
+    assert explanation(raised(ValueError("of somebody else"))) is None
+    assert explanation(raised(FileNotFoundError("gone"))) == "gone"
+    with pytest.raises(ValueError, match="of somebody else"):
+        run_or_explain("x", lambda: raise_(ValueError("of somebody else")))
+    with pytest.raises(SystemExit, match="^x: no template 'nobody'"):
+        run_or_explain("x", lambda: load_template("nobody"))
+
+
+def raise_(error):
+    raise error
+
+
+def test_the_order_after_a_resumption_keeps_diff_rank_seed():
+    asked = {}
+    runner = SimpleNamespace(seed=5, _randomness_cfg=dict(diff_rank_seed=True),
+                             build_dataloader=lambda config, **options: asked.update(options, config=config))
+    loop = ResumableIterLoop.__new__(ResumableIterLoop)
+    loop._runner, loop._iter, loop.dataloader_cfg = runner, 7, dict(sampler=dict(type="InfiniteSampler"))
+    loop._dataloader_from_here()
+    assert asked["diff_rank_seed"] is True and asked["seed"] == 12
+    assert asked["config"]["sampler"]["seed"] >= 7, "the samplers of all processes share a seed"
+    runner._randomness_cfg = {}
+    loop._dataloader_from_here()
+    assert asked["diff_rank_seed"] is False and asked["config"] == loop.dataloader_cfg
 
 
 def test_bad_arguments_are_named(folder, config):
