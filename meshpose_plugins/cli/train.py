@@ -10,7 +10,8 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     from mmengine.config import DictAction
     parser = argparse.ArgumentParser(prog="train", description="Train a MeshPose model")
     parser.add_argument("config", help="config file")
-    parser.add_argument("--work-dir", help="for logs and checkpoints (default: work_dirs/<name of the config>)")
+    parser.add_argument("--work-dir",
+                        help="for logs and checkpoints (default: work_dirs/<name of the config>)")
     parser.add_argument("--resume", nargs="?", const="auto",
                         help="go on from this checkpoint; without a value, from the newest in the work dir")
     parser.add_argument("--amp", action="store_true", help="mixed precision (on CPUs: bfloat16)")

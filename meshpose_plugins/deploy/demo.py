@@ -63,8 +63,8 @@ def run_demo(
 ) -> DemoSummary:
     """Predict and draw the people of an image or of a folder of images.
 
-    Writes OUT/overlays/NAME.jpg (input, mesh, side view, IUV), OUT/viewers/NAME.html, OUT/meshes/NAME_personK.*
-    and OUT/predictions.npz or .json. An image that fails is skipped and listed in the summary.
+    Writes OUT/overlays/NAME.jpg (input, mesh, side view, IUV), OUT/viewers/NAME.html,
+    OUT/meshes/NAME_personK.* and OUT/predictions.npz or .json. An image that fails is skipped and listed in the summary.
 
     Args:
         predictor: the network.

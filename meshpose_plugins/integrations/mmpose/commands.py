@@ -83,8 +83,8 @@ def load_config(path: str) -> Config:
     config = Config.fromfile(path)
     imports = config.get("custom_imports", {}).get("imports", [])
     if _MODULE not in ([imports] if isinstance(imports, str) else imports):
-        raise ValueError(f"{path}: 'MeshPoseHead' and the other parts of meshpose_plugins are not registered by "
-                         f"this config: add the line\n    {REGISTRATION}")
+        raise ValueError(f"{path}: 'MeshPoseHead' and the other parts of meshpose_plugins are not registered "
+                         f"by this config: add the line\n    {REGISTRATION}")
     return config
 
 
