@@ -28,9 +28,9 @@ model = dict(
             type='RegressionBranch', reduce_channels=48, pool_size=(4, 3), lift_channels=128,
             hidden_channels=80, num_bins=12),
         fusion=dict(type='VisibilityFusion'),
-        # As in _base_/losses.py, weighted for a small network and a short training: the heatmaps' cross
-        # entropy localises soonest; the barycentric loss wants heatmaps sharper than a network unsure of its
-        # positions can give; edge lengths hold mirrored depths in place while they are still guessed.
+        # As in _base_/losses.py, weighted for a small network and a short training by reasoning, not by an
+        # ablation: the heatmaps' cross entropy localises soonest; the barycentric loss wants heatmaps sharper
+        # than a network unsure of its positions can give; edge lengths hold mirrored depths in place.
         losses=dict(
             barycentric=dict(type='BarycentricLoss', loss_weight=0.2),
             uv=dict(type='UVConsistencyLoss', loss_weight=1.0),
