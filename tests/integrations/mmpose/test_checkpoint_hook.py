@@ -177,8 +177,10 @@ def test_loading_gives_back_the_objects_that_were_saved(trainings):
 
 
 def test_resuming_finds_the_same_dataset_metainfo(trainings):
-    logs = [path.read_text() for path in Path(trainings[2].work_dir).glob('*/*.log')]
-    assert logs  # one or two: runs begun in one second share a log file
+    resumed = trainings[2]  # runs begun in one second share a log file: name the one that must be there
+    paths = list(Path(resumed.work_dir).glob('*/*.log'))
+    assert resumed.timestamp in [path.stem for path in paths]
+    logs = [path.read_text() for path in paths]
     assert not any('dataset metainfo from the resumed checkpoint is different' in log for log in logs)
 
 
