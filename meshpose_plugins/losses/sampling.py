@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from meshpose_plugins.modeling.output import at_least_float32
+from meshpose_plugins.modeling.soft_argmax import heatmap_rows
 
 
 def bilinear_corners(xy: Tensor, height: int, width: int) -> Tuple[Tensor, Tensor, Tensor]:
@@ -61,8 +62,32 @@ def sample_own_channel(heatmaps: Tensor, positions: Tensor, weights: Tensor) -> 
     Returns:
         (B, V), at least float32.
     """
-    corners = at_least_float32(heatmaps.flatten(2).gather(2, positions))
-    return (corners * weights.to(corners.dtype)).sum(-1)
+    return _SampleOwnChannel.apply(heatmaps, positions, weights)
+
+
+class _SampleOwnChannel(torch.autograd.Function):
+    """Reads and writes in the heatmaps' own memory order; saves positions only."""
+
+    @staticmethod
+    def forward(ctx, heatmaps: Tensor, positions: Tensor, weights: Tensor) -> Tensor:
+        positions = positions.transpose(1, 2)
+        corners = at_least_float32(heatmap_rows(heatmaps).gather(1, positions))
+        weights = weights.transpose(1, 2).to(corners.dtype)
+        ctx.save_for_backward(positions, weights)
+        ctx.like = _TensorLike(heatmaps)
+        return (corners * weights).sum(1)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad_out: Tensor):
+        positions, weights = ctx.saved_tensors
+        grad = ctx.like.zeros()
+        sample = torch.arange(len(grad), device=grad.device)[:, None, None]
+        vertex = torch.arange(grad.shape[1], device=grad.device)
+        values = (weights * grad_out[:, None]).to(grad.dtype)
+        # Not scatter_add_, which on CPUs copies the whole tensor twice.
+        heatmap_rows(grad).index_put_((sample, positions, vertex), values, accumulate=True)
+        return grad, None, None
 
 
 class _SampleChannels(torch.autograd.Function):
@@ -70,27 +95,38 @@ class _SampleChannels(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, heatmaps: Tensor, sample: Tensor, positions: Tensor, weights: Tensor) -> Tensor:
-        maps = heatmaps.flatten(2)
+        rows = heatmap_rows(heatmaps)
         out = at_least_float32(heatmaps.new_empty(0)).new_empty(len(sample), heatmaps.shape[1])
         weights = weights.to(out.dtype)
         with torch.autocast(heatmaps.device.type, enabled=False):
             for piece in _point_pieces(sample):
-                corners = at_least_float32(maps[sample[piece, None], :, positions[piece]])
+                corners = at_least_float32(rows[sample[piece, None], positions[piece]])
                 out[piece] = (weights[piece, None] @ corners)[:, 0]
         ctx.save_for_backward(sample, positions, weights)
-        ctx.shape, ctx.dtype = heatmaps.shape, heatmaps.dtype
+        ctx.like = _TensorLike(heatmaps)
         return out
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad_out: Tensor):
         sample, positions, weights = ctx.saved_tensors
-        grad = grad_out.new_zeros(ctx.shape)
-        rows = grad.flatten(2).transpose(1, 2)
+        grad = ctx.like.zeros()
+        rows = heatmap_rows(grad)
         for piece in _point_pieces(sample):
             values = weights[piece, :, None] * grad_out[piece, None]
-            rows.index_put_((sample[piece, None], positions[piece]), values, accumulate=True)
-        return grad.to(ctx.dtype), None, None, None
+            rows.index_put_((sample[piece, None], positions[piece]), values.to(grad.dtype), accumulate=True)
+        return grad, None, None, None
+
+
+class _TensorLike:
+    """Shape, memory order, type and device of a tensor, without keeping the tensor."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.layout = tensor.shape, tensor.stride()
+        self.options = dict(dtype=tensor.dtype, device=tensor.device)
+
+    def zeros(self) -> Tensor:
+        return torch.empty_strided(*self.layout, **self.options).zero_()
 
 
 def _point_pieces(sample: Tensor):

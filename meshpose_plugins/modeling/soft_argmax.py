@@ -75,11 +75,20 @@ def _heatmap_shape(heatmaps: Tensor) -> Tuple[int, int, int, int]:
     return heatmaps.shape
 
 
+def heatmap_rows(heatmaps: Tensor) -> Tensor:
+    """View heatmaps (B, V, h, w) as one row of V logits per position, (B, h * w, V), without a copy.
+
+    It is a view of contiguous and of channels-last heatmaps alike, so that code on rows never reorders memory.
+    """
+    _heatmap_shape(heatmaps)
+    return heatmaps.permute(0, 2, 3, 1).flatten(1, 2)
+
+
 def _position_basis(height: int, width: int, like: Tensor) -> Tensor:
-    """Rows x, y, 1 at every position of a heatmap in row-major order, (3, h * w)."""
+    """Columns x, y, 1 at every position of a heatmap in row-major order, (h * w, 3)."""
     y, x = torch.meshgrid(torch.arange(height, device=like.device, dtype=like.dtype),
                           torch.arange(width, device=like.device, dtype=like.dtype), indexing="ij")
-    return torch.stack([x.flatten(), y.flatten(), torch.ones_like(x).flatten()])
+    return torch.stack([x.flatten(), y.flatten(), torch.ones_like(x).flatten()], -1)
 
 
 def _batch_pieces(heatmaps: Tensor):
@@ -96,14 +105,14 @@ class _SpatialSoftmaxStatistics(torch.autograd.Function):
         batch, vertices, height, width = heatmaps.shape
         with torch.autocast(heatmaps.device.type, enabled=False):
             out = at_least_float32(heatmaps.new_empty(0))
-            basis = _position_basis(height, width, out)
+            basis = _position_basis(height, width, out).T
             xy, logsumexp = out.new_empty(batch, vertices, 2), out.new_empty(batch, vertices)
             for piece in _batch_pieces(heatmaps):
-                logits = at_least_float32(heatmaps[piece]).flatten(2) * gain
-                peak = logits.amax(-1)
-                sums = logits.sub_(peak[..., None]).exp_() @ basis.T
-                xy[piece] = sums[..., :2] / sums[..., 2:]
-                logsumexp[piece] = sums[..., 2].log() + peak
+                logits = at_least_float32(heatmap_rows(heatmaps[piece])) * gain
+                peak = logits.amax(1)
+                sums = basis @ logits.sub_(peak[:, None]).exp_()
+                xy[piece] = (sums[:, :2] / sums[:, 2:]).transpose(1, 2)
+                logsumexp[piece] = sums[:, 2].log() + peak
         ctx.gain = gain
         ctx.save_for_backward(heatmaps, xy, logsumexp)
         return xy, logsumexp
@@ -116,10 +125,10 @@ class _SpatialSoftmaxStatistics(torch.autograd.Function):
         with torch.autocast(heatmaps.device.type, enabled=False):
             basis = _position_basis(height, width, logsumexp)
             offset = grad_logsumexp - (grad_xy * xy).sum(-1)
-            plane = torch.cat([grad_xy, offset[..., None]], -1) * ctx.gain
-            grad = torch.empty_like(heatmaps, memory_format=torch.contiguous_format)
+            plane = torch.cat([grad_xy, offset[..., None]], -1).transpose(1, 2) * ctx.gain
+            grad = torch.empty_like(heatmaps)
             for piece in _batch_pieces(heatmaps):
-                logits = at_least_float32(heatmaps[piece]).flatten(2) * ctx.gain
-                probabilities = logits.sub_(logsumexp[piece][..., None]).exp_()
-                grad[piece] = probabilities.mul_(plane[piece] @ basis).reshape(grad[piece].shape)
+                logits = at_least_float32(heatmap_rows(heatmaps[piece])) * ctx.gain
+                probabilities = logits.sub_(logsumexp[piece][:, None]).exp_()
+                heatmap_rows(grad[piece]).copy_(probabilities.mul_(basis @ plane[piece]))
         return grad, None
