@@ -25,6 +25,8 @@ class MeshPoseEstimator(TopdownPoseEstimator):
     def __init__(self, *args, channels_last: bool = False, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.channels_last = channels_last
+        # Backbones freeze their stages in train(); DistributedDataParallel has to find them frozen.
+        self.train()
 
     def extract_feat(self, inputs: Tensor) -> Tuple[Tensor, ...]:
         """Backbone and neck features of crops (B, 3, H, W)."""
