@@ -253,7 +253,7 @@ def test_targets_are_indexed_and_moved(targets):
     (lambda: JointLoss("mesh", [[0.5, 0.5]], weights=[1, 1]), r"weights must have the shape \(1\), got \(2,\)"),
     (lambda: JointLoss("mesh", [[0.5, 0.5]], weights=[0]), "weights must be >= 0 and not all 0"),
     (lambda: JointLoss("keypoints", [[0.5, 0.5]])(torch.zeros(1, 2, 2), torch.zeros(1, 2, 2), torch.ones(1, 2) > 0),
-     r"valid must have the shape \(1, 1\), got \(1, 2\)"),
+     r"valid must have the shape \(None, 1\), got \(1, 2\)"),
     (lambda: replace(MeshPoseTargets.empty(2, 1, 4, (8, 8)), person_mask=torch.zeros(2, 8, 8)),
      r"person_mask_valid must have the shape \(2,\), got None"),
     (lambda: replace(MeshPoseTargets.empty(2, 1, 4, (8, 8)), ignore_mask=torch.zeros(2, 8, 8)),
