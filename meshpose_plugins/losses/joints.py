@@ -28,8 +28,8 @@ class JointLoss(MeshPoseLoss):
     Args:
         target: 'keypoints' (2-D, ``targets.keypoints``), 'joints' (3-D, ``targets.joints``) or 'mesh' (3-D,
             the true mesh through the same regressor).
-        regressor: 'keypoints' or 'joints' of the template (made symmetric), or a matrix (J, V), taken as it is;
-            default: the template's for the target.
+        regressor: 'keypoints' or 'joints' of the template (made symmetric), or a matrix (J, V), taken as it
+            is; default: the template's for the target.
         template: name or path of the template, for regressors that are named.
         loss_weight: factor of this loss in the sum.
         which: 'fused', 'regressed' or 'vertexpose'; the latter in 2-D whatever the target.
@@ -134,10 +134,11 @@ def _regressor(regressor, template: Optional[str]) -> Tensor:
     if isinstance(regressor, str):
         names = ("keypoints", "joints")
         if regressor not in names:
-            raise ValueError(f"JointLoss: regressor={regressor!r}: expected 'keypoints', 'joints' or a matrix "
-                             "(J, V)")
+            raise ValueError(f"JointLoss: regressor={regressor!r}: expected 'keypoints', 'joints' or a "
+                             "matrix (J, V)")
         if template is None:
-            raise ValueError(f"JointLoss: regressor={regressor!r} needs template='anny', or give a matrix (J, V)")
+            raise ValueError(f"JointLoss: regressor={regressor!r} needs template='anny', or give a matrix "
+                             "(J, V)")
         from meshpose_plugins.templates import load_template
         loaded = load_template(template)
         matrix = loaded.keypoint_regressor if regressor == "keypoints" else loaded.joint_regressor

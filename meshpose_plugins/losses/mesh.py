@@ -37,7 +37,8 @@ def axis_error(predicted: Tensor, target: Tensor, valid: Tensor, z_weight: float
     """
     batch, count = valid.shape
     if predicted.shape[-1:] not in {(2,), (3,)}:
-        raise ValueError(f"predicted must have the shape (B, N, 2) or (B, N, 3), got {tuple(predicted.shape)}")
+        raise ValueError("predicted must have the shape (B, N, 2) or (B, N, 3), got "
+                         f"{tuple(predicted.shape)}")
     check_shape("predicted", predicted, batch, count, predicted.shape[-1])
     check_shape("target", target, *predicted.shape)
     difference = at_least_float32(predicted) - target
@@ -147,9 +148,9 @@ class FaceNormalLoss(_WholeMeshLoss):
     """How far the normals of predicted faces turn away from the true mesh's (our choice).
 
     With c the cross product of two sides of a face (its normal, twice as long as its area is large):
-    ``sum |c_true| - c_true . c / max(|c|, softness |c_true|)``, over ``sum |c_true|``: the mean of 1 - cos of the
-    angles, weighted by the true faces' areas, for every person, and the mean over people. A true face without
-    an area says nothing, and the gradient of a predicted face that has collapsed stays bounded.
+    ``sum |c_true| - c_true . c / max(|c|, softness |c_true|)``, over ``sum |c_true|``: the mean of 1 - cos of
+    the angles, weighted by the true faces' areas, for every person, and the mean over people. A true face
+    without an area says nothing, and the gradient of a predicted face that has collapsed stays bounded.
 
     Args:
         faces: vertex ids of every face, (F, 3); give this or ``template``.

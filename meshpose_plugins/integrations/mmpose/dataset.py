@@ -28,7 +28,8 @@ class MeshPoseDataset(BaseCocoStyleDataset):
 
     Beyond what MMPose's ``CocoDataset`` gives, a sample has ``surface_points`` (SurfacePoints, image px),
     ``vertices_image`` (1, V, 3), ``vertices_camera`` (1, V, 3) and ``vertex_visibility`` (1, V), the last
-    three None without a mesh, and ``other_people``, the segmentations of all others in its image. Plain COCO files work: their people simply have no such labels. Unlike
+    three None without a mesh, and ``other_people``, the segmentations of all others in its image. Plain COCO
+    files work: their people simply have no such labels. Unlike
     ``CocoDataset`` a person without labelled keypoints stays. Broken annotations are dropped and counted, and
     the first five are named in the log; annotations of other categories than 'person' are left out. An
     unreadable image is reported once and another sample is drawn (in test mode it is an error).
