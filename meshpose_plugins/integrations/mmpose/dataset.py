@@ -17,6 +17,7 @@ from mmpose.structures.bbox import bbox_xywh2xyxy
 
 from meshpose_plugins.data.coco import images_by_id, read_json
 from meshpose_plugins.data.densepose import NUM_KEYPOINTS, DensePoseCoco, PersonRecord
+from meshpose_plugins.data.person_masks import silhouettes_by_image
 from meshpose_plugins.data.records import SurfacePoints
 from meshpose_plugins.templates import load_template
 
@@ -27,7 +28,8 @@ class MeshPoseDataset(BaseCocoStyleDataset):
 
     Beyond what MMPose's ``CocoDataset`` gives, a sample has ``surface_points`` (SurfacePoints, image px),
     ``vertices_image`` (1, V, 3), ``vertices_camera`` (1, V, 3) and ``vertex_visibility`` (1, V), the last
-    three None without a mesh. Plain COCO files work: their people simply have no such labels. Unlike
+    three None without a mesh, and ``other_people``, the segmentations of all others in its image. Plain COCO
+    files work: their people simply have no such labels. Unlike
     ``CocoDataset`` a person without labelled keypoints stays. Broken annotations are dropped and counted, and
     the first five are named in the log; annotations of other categories than 'person' are left out. An
     unreadable image is reported once and another sample is drawn (in test mode it is an error).
@@ -71,6 +73,7 @@ class MeshPoseDataset(BaseCocoStyleDataset):
         self.max_unreadable = max_unreadable
         self.dropped: Counter = Counter()
         self._meshes = None
+        self._silhouettes: dict = {}
         self._unreadable_paths: set[str] = set()
         self._unreadable_in_a_row = 0
         super().__init__(ann_file=ann_file, **kwargs)
@@ -105,6 +108,7 @@ class MeshPoseDataset(BaseCocoStyleDataset):
             ) from None
         self._meshes = reader.meshes
         self.dropped = reader.dropped
+        self._silhouettes = silhouettes_by_image(reader)
         people = [self._data_info(record) for record in reader if self._is_wanted(record)]
         if not people:
             first = f', the first because of: {reader.problems[0]}' if reader.problems else ''
@@ -166,6 +170,7 @@ class MeshPoseDataset(BaseCocoStyleDataset):
             area=np.float32(record.area),
             iscrowd=0,
             segmentation=record.segmentation,
+            dp_masks=record.dp_masks,
             id=record.annotation_id,
             category_id=np.array(1),
             # What CocoMetric reads when it is given no ann_file, without the heavy dense fields.
@@ -222,6 +227,11 @@ class MeshPoseDataset(BaseCocoStyleDataset):
     def get_data_info(self, idx: int) -> dict:
         """Return the dict of one sample, with its mesh, before the pipeline."""
         info = super().get_data_info(idx)
+        info['other_people'] = [
+            silhouette
+            for identity, silhouette in self._silhouettes.get(info['img_id'], ())
+            if identity != info['id']
+        ]
         row = info.pop('mesh_index')
         for key, name in (
             ('vertices_image', 'vertices_image'),
