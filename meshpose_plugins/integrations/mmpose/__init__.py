@@ -12,9 +12,10 @@ from .estimator import MeshPoseEstimator  # noqa: E402
 from .formatting import PackMeshPoseInputs  # noqa: E402
 from .head import MeshPoseHead, targets_of_data_samples  # noqa: E402
 from .metric import MeshPoseMetric  # noqa: E402
+from .mixture import MixtureSampler  # noqa: E402
 from .transforms import MeshPoseTransform, RandomTruncation  # noqa: E402
 from .visualization_hook import MeshPoseVisualizationHook  # noqa: E402
 
 __all__ = ["MeshPoseDataset", "MeshPoseEstimator", "MeshPoseHead", "MeshPoseMetric", "MeshPoseTransform",
-           "MeshPoseVisualizationHook", "PackMeshPoseInputs", "RandomTruncation",
+           "MeshPoseVisualizationHook", "MixtureSampler", "PackMeshPoseInputs", "RandomTruncation",
            "targets_of_data_samples"]
