@@ -58,7 +58,7 @@ class BodySurface:
             ValueError: If a part is not in 1..24 or a coordinate not in [0, 1].
         """
         i, uv = np.asarray(i), np.stack([np.asarray(u, float), np.asarray(v, float)], axis=-1)
-        _check_iuv(i, uv)
+        check_iuv(i, uv)
         faces, barycentrics, _ = self._chart_finder(uv, i.astype(int))
         return faces, barycentrics
 
@@ -272,7 +272,7 @@ class MeshTemplate:
             )
 
 
-def _check_iuv(i: np.ndarray, uv: np.ndarray) -> None:
+def check_iuv(i: np.ndarray, uv: np.ndarray) -> None:
     if i.shape != uv.shape[:-1] or i.ndim != 1:
         raise ValueError(f'I, U and V must be arrays of one shape (P,), got {i.shape} and {uv.shape[:-1]}')
     wrong = np.flatnonzero(~((i >= 1) & (i <= NUM_PARTS)))
