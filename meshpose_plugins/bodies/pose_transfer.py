@@ -53,32 +53,35 @@ def smpl_joint_map() -> Dict[str, str]:
     return names
 
 
-def transfer_poses(source: BodyModel, rotations: np.ndarray, target: BodyModel) -> np.ndarray:
-    """Rotations that make a body of the SMPL family take the poses of one with MakeHuman's joints.
+class PoseTransfer:
+    """Makes a body of the SMPL family take the poses of one with MakeHuman's joints.
 
-    Limbs take the same directions in space, whatever their directions at rest are; joints of the target without
-    a partner follow their parent.
+    Limbs take the same directions in space, whatever their directions at rest are; joints of the target without a
+    partner follow their parent.
 
     Args:
         source: the body with MakeHuman's joint names.
-        rotations: (K, J, 3, 3) its poses.
         target: the body with the joint names of the SMPL family.
-
-    Returns:
-        (K, J', 3, 3) float32 rotations for `target.pose`.
     """
-    world = np.array(rotations, np.float64)
-    for joint in range(1, len(source.parents)):
-        world[:, joint] = world[:, source.parents[joint]] @ world[:, joint]
-    partner, align = smpl_joint_map(), _alignments(source, target)
-    result = np.empty((len(world), len(target.joint_names), 3, 3))
-    for joint, (name, parent) in enumerate(zip(target.joint_names, target.parents)):
-        if name in partner:
-            turned = world[:, source.joint_names.index(partner[name])]
-            result[:, joint] = turned @ align.get(name, np.eye(3))
-        else:
-            result[:, joint] = result[:, parent]
-    return local_rotations(result, target.parents).astype(np.float32)
+
+    def __init__(self, source: BodyModel, target: BodyModel) -> None:
+        self.source_parents, self.target_parents = source.parents, target.parents
+        partner, align = smpl_joint_map(), _alignments(source, target)
+        self._steps = [
+            (source.joint_names.index(partner[name]) if name in partner else -1, align.get(name, np.eye(3)))
+            for name in target.joint_names
+        ]
+
+    def __call__(self, rotations: np.ndarray) -> np.ndarray:
+        """Turn poses (K, J, 3, 3) of the source into (K, J', 3, 3) float32 rotations for `target.pose`."""
+        world = np.array(rotations, np.float64)
+        for joint in range(1, len(self.source_parents)):
+            world[:, joint] = world[:, self.source_parents[joint]] @ world[:, joint]
+        result = np.empty((len(world), len(self._steps), 3, 3))
+        for joint, (partner, align) in enumerate(self._steps):
+            follows = result[:, self.target_parents[joint]]
+            result[:, joint] = world[:, partner] @ align if partner >= 0 else follows
+        return local_rotations(result, self.target_parents).astype(np.float32)
 
 
 def _alignments(source: BodyModel, target: BodyModel) -> Dict[str, np.ndarray]:
