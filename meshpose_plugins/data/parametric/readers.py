@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from meshpose_plugins.bodies.base import COCO_KEYPOINT_NAMES
-from meshpose_plugins.bodies.safe_pickle import load_arrays
+from meshpose_plugins.bodies.safe_pickle import as_plain, load_arrays
 from meshpose_plugins.bodies.smpl_files import read_npz
 from meshpose_plugins.data.parametric.people import (
     NUM_BODY_JOINTS,
@@ -61,19 +61,19 @@ def read_human_data(path: Path) -> ParametricPeople:
     gender, focal length, principal point and image size of ``meta``, and ``cam_param``.
     """
     values = _npz(path)
-    bodies = [name for name in ('smplx', 'smpl') if isinstance(_value(values, name), dict)]
+    bodies = [name for name in ('smplx', 'smpl') if isinstance(values.get(name), dict)]
     if not bodies:
         raise ValueError(f"{path}: a table 'smpl' or 'smplx' of body parameters is missing")
-    parameters = dict(_value(values, bodies[0]))
+    parameters = dict(values.get(bodies[0]))
     paths = [str(item) for item in np.ravel(_need(values, 'image_path', path))]
     count = len(paths)
-    length = _value(values, '__data_len__')
+    length = values.get('__data_len__')
     if length is not None and int(length) not in (-1, count):
         raise ValueError(f"{path}: '__data_len__' is {int(length)}, image_path has {count} entries")
-    meta = _value(values, 'meta')
+    meta = values.get('meta')
     meta = meta if isinstance(meta, dict) else {}
     keypoints = _human_data_keypoints(values, count, path)
-    boxes = _value(values, 'bbox_xywh')
+    boxes = values.get('bbox_xywh')
     intrinsics, sizes = _human_data_cameras(values, meta, count, path)
     return ParametricPeople(
         source=str(path),
@@ -99,13 +99,13 @@ def read_3dpw(path: Path) -> ParametricPeople:
 
 
 def _read_sequence(path: Path) -> list[ParametricPeople]:
-    values = load_arrays(path)
+    values = as_plain(load_arrays(path), str(path))
     sequence = str(_need(values, 'sequence', path))
     poses, betas = (_need(values, name, path) for name in ('poses', 'betas'))
     trans, valid = (_need(values, name, path) for name in ('trans', 'campose_valid'))
     cameras = as_numbers(_need(values, 'cam_poses', path), f'{path}: cam_poses')
     intrinsics = as_numbers(_need(values, 'cam_intrinsics', path), f'{path}: cam_intrinsics')
-    genders = list(values.get('genders') or values.get('gender') or [])
+    genders = list(values.get('genders', values.get('gender', [])))
     if not len(poses) == len(betas) == len(trans) == len(valid):
         raise ValueError(f'{path}: poses, betas, trans and campose_valid are of different numbers of people')
     people = []
@@ -154,10 +154,10 @@ def read_bedlam(path: Path) -> ParametricPeople:
     camera = as_numbers(_need(values, 'cam_ext', path), f'{path}: cam_ext')
     transl = as_numbers(_need(values, 'trans_cam', path), f'{path}: trans_cam')
     boxes = None
-    if _value(values, 'center') is not None and _value(values, 'scale') is not None:
+    if values.get('center') is not None and values.get('scale') is not None:
         # A square whose side is 200 times scale.
-        side = 200 * as_numbers(_value(values, 'scale'), f'{path}: scale').reshape(-1, 1)
-        center = as_numbers(_value(values, 'center'), f'{path}: center')
+        side = 200 * as_numbers(values.get('scale'), f'{path}: scale').reshape(-1, 1)
+        center = as_numbers(values.get('center'), f'{path}: center')
         boxes = np.concatenate([center - side / 2, side, side], axis=1)
     return ParametricPeople(
         source=str(path),
@@ -173,14 +173,14 @@ def read_bedlam(path: Path) -> ParametricPeople:
 
 def _human_data_keypoints(values: dict, count: int, path: Path) -> np.ndarray:
     """Return keypoints2d as (n, 190, 3); zeros where the file has none."""
-    keypoints = _value(values, 'keypoints2d')
+    keypoints = values.get('keypoints2d')
     result = np.zeros((count, HUMAN_DATA_KEYPOINTS, 3))
     if keypoints is None:
         return result
     keypoints = as_numbers(keypoints, f'{path}: keypoints2d')
-    mask = _value(values, 'keypoints2d_mask')
+    mask = values.get('keypoints2d_mask')
     mask = np.ones(HUMAN_DATA_KEYPOINTS, bool) if mask is None else np.asarray(mask).ravel() > 0
-    compressed = bool(_value(values, '__keypoints_compressed__'))
+    compressed = bool(values.get('__keypoints_compressed__'))
     held = int(mask.sum()) if compressed else HUMAN_DATA_KEYPOINTS
     if len(mask) != HUMAN_DATA_KEYPOINTS or keypoints.shape != (count, held, 3):
         raise ValueError(
@@ -213,7 +213,7 @@ def _human_data_cameras(values: dict, meta: dict, count: int, path: Path) -> tup
     if {'height', 'width'} <= set(meta):
         for column, name in enumerate(('width', 'height')):
             sizes[:, column] = as_numbers(meta[name], f'{path}: meta.{name}').ravel()
-    cameras = _value(values, 'cam_param')
+    cameras = values.get('cam_param')
     for row, camera in enumerate(cameras if isinstance(cameras, (list, np.ndarray)) else []):
         if row < count and isinstance(camera, dict):
             matrix = as_numbers(camera.get('in_mat', np.nan), f'{path}: cam_param[{row}].in_mat')
@@ -226,17 +226,11 @@ def _human_data_cameras(values: dict, meta: dict, count: int, path: Path) -> tup
 def _npz(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f'{path}: no such file')
-    return read_npz(path)
-
-
-def _value(values: dict, name: str) -> Any:
-    """Return an entry of a file; what NumPy wrapped into an array of no dimension is unwrapped."""
-    value = values.get(name)
-    return value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
+    return {name: as_plain(value, f"{path}: field '{name}'") for name, value in read_npz(path).items()}
 
 
 def _need(values: dict, name: str, path: Path) -> Any:
-    value = _value(values, name)
+    value = values.get(name)
     if value is None:
         raise ValueError(f"{path}: '{name}' is missing; the file has {', '.join(sorted(map(str, values)))[:200]}")
     return value
