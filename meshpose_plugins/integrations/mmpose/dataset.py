@@ -19,6 +19,7 @@ from mmpose.structures.bbox import bbox_xywh2xyxy
 from meshpose_plugins.data.coco import images_by_id, read_json
 from meshpose_plugins.data.densepose import NUM_KEYPOINTS, DensePoseCoco
 from meshpose_plugins.data.person import PersonRecord
+from meshpose_plugins.data.person_masks import silhouettes_by_image
 from meshpose_plugins.data.records import SurfacePoints
 from meshpose_plugins.data.report import ReadReport
 from meshpose_plugins.templates import load_template
@@ -39,11 +40,12 @@ class MeshPoseDataset(BaseCocoStyleDataset):
 
     Beyond what MMPose's ``CocoDataset`` gives, a sample has ``surface_points`` (SurfacePoints, image px),
     ``vertices_image`` (1, V, 3), ``vertices_camera`` (1, V, 3) and ``vertex_visibility`` (1, V), the last
-    three None without a mesh, and ``ignore_regions`` (polygons of image px, or None). Plain COCO files work: their people simply have no such labels. Unlike
-    ``CocoDataset`` a person without labelled keypoints stays. Broken annotations are dropped and counted, and
-    the first five are named in the log; annotations of other categories than 'person' are left out. An
-    unreadable image is reported once and another sample is drawn (in test mode it is an error). ``report``
-    says what was read and dropped.
+    three None without a mesh, ``dp_masks``, ``other_people``, the segmentations of all others in its image,
+    and ``ignore_regions`` (polygons of image px, or None). Plain COCO files work: their people simply have no
+    such labels. Unlike ``CocoDataset`` a person without labelled keypoints stays. Broken annotations are
+    dropped and counted, and the first five are named in the log; annotations of other categories than 'person'
+    are left out. An unreadable image is reported once and another sample is drawn (in test mode it is an
+    error). ``report`` says what was read and dropped.
 
     Args:
         ann_file: the DensePose-COCO style JSON.
@@ -95,6 +97,7 @@ class MeshPoseDataset(BaseCocoStyleDataset):
         self.max_unreadable = max_unreadable
         self.dropped: Counter = Counter()
         self._meshes = None
+        self._silhouettes: dict = {}
         self._unreadable_paths: set[str] = set()
         self._unreadable_in_a_row = 0
         super().__init__(ann_file=ann_file, **kwargs)
@@ -133,6 +136,7 @@ class MeshPoseDataset(BaseCocoStyleDataset):
         self.dropped = self.report.dropped
         for record in reader:
             self._leave_out_labels(record)
+        self._silhouettes = silhouettes_by_image(reader)
         people = [self._data_info(record) for record in reader if self._is_wanted(record)]
         if not people:
             first = f', the first because of: {reader.problems[0]}' if reader.problems else ''
@@ -261,6 +265,11 @@ class MeshPoseDataset(BaseCocoStyleDataset):
     def get_data_info(self, idx: int) -> dict:
         """Return the dict of one sample, with its mesh, before the pipeline."""
         info = super().get_data_info(idx)
+        info['other_people'] = [
+            silhouette
+            for identity, silhouette in self._silhouettes.get(info['img_id'], ())
+            if identity != info['id']
+        ]
         row = info.pop('mesh_index')
         for key, name in (
             ('vertices_image', 'vertices_image'),
