@@ -263,3 +263,27 @@ def _evaluate(state: Dict[str, Any], where: str) -> np.ndarray:
         if ids.dtype.kind in "iu" and (not ids.size or (ids.min() >= 0 and ids.max() < base.size)):
             return base[ids].reshape([int(size) for size in np.atleast_1d(state["preferred_shape"])])
     raise ValueError(f"{where}: a chumpy expression instead of an array; {_CHUMPY_HINT}")
+
+
+def as_plain(value: Any, where: str) -> Any:
+    """Turn what :func:`read_pickle` gave into tables, lists, arrays and single values, at every depth.
+
+    Args:
+        value: any value; sparse and chumpy arrays stay records, see :func:`as_array`.
+        where: file and field, for the message.
+
+    Raises:
+        ValueError: if an array is broken, or the value is nested too deeply.
+    """
+    try:
+        if isinstance(value, _ArrayRecord):
+            value = _stored(value, where)
+        if isinstance(value, np.ndarray) and (value.ndim == 0 or value.dtype.hasobject):
+            value = value.tolist()
+        if isinstance(value, dict):
+            return {as_plain(key, where): as_plain(item, where) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [as_plain(item, where) for item in value]
+        return value.decode("latin1") if isinstance(value, bytes) else value
+    except RecursionError:
+        raise ValueError(f"{where}: nested too deeply") from None

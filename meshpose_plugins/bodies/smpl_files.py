@@ -200,7 +200,7 @@ class _Fields:
     def __init__(self, path: Path, family: Family) -> None:
         self.path, self.family = path, family
         if path.suffix == ".npz":
-            self.values = _read_npz(path)
+            self.values = read_npz(path)
         elif path.suffix == ".pkl":
             self.values = load_arrays(path)
         else:
@@ -230,7 +230,7 @@ class _Fields:
         return array
 
 
-def _read_npz(path: Path) -> Dict[str, Any]:
+def read_npz(path: Path) -> Dict[str, Any]:
     """Members of an .npz file; those that are pickles within it are read by the safe unpickler."""
     values: Dict[str, Any] = {}
     try:

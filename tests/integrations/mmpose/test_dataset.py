@@ -199,7 +199,7 @@ def test_broken_annotations_are_dropped_and_named(folder, content, meshes, messa
         dataset.dropped['point: dp_x is not finite'] == dataset.dropped['point: dp_I is no part 1..24'] == 1
     )
     assert sum(count for reason, count in dataset.dropped.items() if 'are not finite' in reason) == 1
-    assert '1 people, 1 with points' in text and '4 x person: broken annotation' in text
+    assert '1 samples, 1 samples with points' in text and '4 x person: broken annotation' in text
 
 
 def test_unusable_files_are_errors(folder, content, meshes):
