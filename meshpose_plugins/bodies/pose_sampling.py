@@ -23,7 +23,7 @@ from .pose_modes import (
     TRUNK_LIMITS,
     TRUNK_MODES,
 )
-from .pose_transfer import PoseTransfer
+from .pose_transfer import PoseTransfer, has_makehuman_rig
 from .skinning import forward_kinematics_fast
 
 _CANDIDATES = 6  # drawn at once for one pose: nearly always one of them is free of collisions
@@ -52,7 +52,7 @@ def sample_pose(body: BodyModel, rng: np.random.Generator, count: Optional[int] 
 
 @lru_cache(maxsize=8)
 def _sampler(body: BodyModel) -> Union["PoseSampler", "TransferredSampler"]:
-    return PoseSampler(body) if "upperleg01.L" in body.joint_names else TransferredSampler(body)
+    return PoseSampler(body) if has_makehuman_rig(body) else TransferredSampler(body)
 
 
 class TransferredSampler:

@@ -45,6 +45,21 @@ _LIMBS = (
 _FINGERS = tuple(name for name in _SIDE_JOINTS if name[-1].isdigit())
 
 
+def has_makehuman_rig(body: BodyModel) -> bool:
+    """Tell whether a body has MakeHuman's joints, as anny has."""
+    return _LIMBS[0][2].format(s="L") in body.joint_names
+
+
+def limb_landmarks() -> Dict[str, str]:
+    """Joints at the ends of the limbs that lie at the same place in both rigs: SMPL's name -> MakeHuman's."""
+    marks = {}
+    for side in ("left", "right"):
+        for start, end, source_start, source_end, _ in _LIMBS:
+            for name, source in ((start, source_start), (end, source_end)):
+                marks[f"{side}_{name}"] = source.format(s=side[0].upper())
+    return marks
+
+
 def smpl_joint_map() -> Dict[str, str]:
     """MakeHuman's joint for each joint name of the SMPL family that has one."""
     names = dict(_CENTRAL_JOINTS)

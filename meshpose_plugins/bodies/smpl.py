@@ -105,6 +105,11 @@ class SmplBody:
         """'neutral', 'female', 'male', or None where the file does not say."""
         return self.arrays.gender
 
+    @property
+    def skin_weights(self) -> np.ndarray:
+        """(N, J) float32 skin weights."""
+        return self.arrays.weights
+
     def pose(
         self, shape: np.ndarray, rotations: np.ndarray, translation: Optional[np.ndarray] = None
     ) -> PosedBody:

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from ..bodies import BodyModel
+from ..bodies.pose_transfer import has_makehuman_rig
 from .charts import DensePoseCharts
 from .decimation import DecimationSettings, SymmetricDecimator
 from .farthest_points import sample_farthest_points
@@ -16,25 +17,8 @@ from .mesh_topology import face_permutation, topological_mirror
 from .parameterization import parameterize_parts
 from .projection import TriangleFinder
 from .regression import fit_sparse_regressor, nearest_support
-from .segmentation import segment_surface
+from .segmentation import segment_of_joint, segment_surface
 from .template import BodySurface, MeshTemplate
-
-#: Body segment of a joint of MakeHuman's rig, by the beginning of its name; all others belong to the torso.
-_SEGMENT_PREFIXES = (
-    ('toe', 'foot'),
-    ('foot', 'foot'),
-    ('lowerleg', 'lower_leg'),
-    ('upperleg', 'upper_leg'),
-    ('finger', 'hand'),
-    ('metacarpal', 'hand'),
-    ('wrist', 'hand'),
-    ('lowerarm', 'lower_arm'),
-    ('upperarm', 'upper_arm'),
-    ('neck02', 'head'),
-    ('neck03', 'head'),
-    ('head', 'head'),
-    ('eye', 'head'),
-)
 
 #: Joints that the template regresses, by rig: MakeHuman's, then that of the SMPL family. The root first, then what
 #: mesh metrics and losses use.
@@ -139,16 +123,6 @@ class TemplateSettings:
     seed: int = 0
 
 
-def segment_of_joint(name: str) -> str:
-    """Body segment ('torso', 'left_hand', ...) to which the skin of a joint of MakeHuman's rig belongs."""
-    stem, _, side = name.partition('.')
-    side = {'L': 'left_', 'R': 'right_'}.get(side, '')
-    for prefix, segment in _SEGMENT_PREFIXES:
-        if stem.startswith(prefix):
-            return segment if segment == 'head' else side + segment
-    return 'torso'
-
-
 def chart_surface(body: BodyModel, charts: DensePoseCharts | None = None) -> BodySurface:
     """Lay charts on a body's surface: those given, or, for MakeHuman's rig, 24 parts cut and flattened here.
 
@@ -158,14 +132,14 @@ def chart_surface(body: BodyModel, charts: DensePoseCharts | None = None) -> Bod
     """
     if charts is not None:
         return charts.surface(body.vertices, body.faces)
-    if not hasattr(body, 'skin'):
+    if not has_makehuman_rig(body):
         raise ValueError(f"body '{body.name}' needs DensePose charts (charts=load_densepose_charts(), --charts)")
     vertices = np.asarray(body.vertices, float)
     symmetry = topological_mirror(vertices, body.faces)
     parts = segment_surface(
         vertices,
         body.faces,
-        csr_matrix(body.skin.dense(len(body.joint_names))),
+        csr_matrix(body.skin_weights),
         body.joint_names,
         segment_of_joint,
         symmetry,
