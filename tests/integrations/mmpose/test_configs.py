@@ -25,7 +25,10 @@ def labelled_samples(batch: int, num_vertices: int, width: int, height: int) -> 
             point_vertex_ids=torch.randint(0, num_vertices, (1, 20, 3)),
             point_barycentrics=torch.full((1, 20, 3), 1 / 3), point_valid=torch.ones(1, 20, dtype=torch.bool),
             vertices_crop=torch.randn(1, num_vertices, 3) * width / 2,
-            vertices_valid=torch.ones(1, num_vertices, dtype=torch.bool))
+            vertices_valid=torch.ones(1, num_vertices, dtype=torch.bool),
+            keypoints_crop=torch.rand(1, 17, 2) * size, keypoints_valid=torch.ones(1, 17, dtype=torch.bool),
+            person_mask=torch.rand(1, height, width), person_mask_valid=torch.ones(1, dtype=torch.bool),
+            ignore_mask=torch.zeros(1, height, width))
         samples.append(sample)
     return samples
 
