@@ -1,30 +1,10 @@
-# The light model on two data sets in one batch, each with the labels that it has: DensePose points and masks on
-# some synthetic people, meshes and keypoints on others.
+# The light model and the whole training signal on two data sets in one batch, each with the labels that it has:
+# DensePose points and masks on some synthetic people, meshes and keypoints on others.
 #   python tools/make_synthetic.py data/synthetic-points --count 10000 --seed 11
 #   python tools/make_synthetic.py data/synthetic-meshes --count 10000 --seed 12
-# For real data change the paths, e.g. to DensePose-COCO for the points and to a mesh data set that
-# tools/convert_dataset.py has converted; docs/data_sets.md says how.
-_base_ = ['./meshpose_mobilenetv2_lite_128x96.py']
-
-points_root = 'data/synthetic-points/'
-meshes_root = 'data/synthetic-meshes/'
-
-train_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='GetBBoxCenterScale', padding=1.1),
-    dict(type='RandomFlip', direction='horizontal'),
-    dict(
-        type='RandomBBoxTransform',
-        shift_factor=0.05,
-        shift_prob=0.5,
-        scale_factor=(0.9, 1.15),
-        rotate_factor=25,
-        rotate_prob=0.15),
-    dict(type='TopdownAffine', input_size={{_base_.input_size}}),
-    dict(type='MeshPoseTransform', with_mask=True),
-    dict(type='PhotometricDistortion'),
-    dict(type='PackMeshPoseInputs'),
-]
+# For real data change the two data sets, e.g. to DensePose-COCO for the points and to a mesh data set that
+# tools/convert_dataset.py has converted; docs/data_sets.md says how. tools/inspect_dataset.py draws the batches.
+_base_ = ['./meshpose_mobilenetv2_lite_full_128x96.py']
 
 train_dataloader = dict(
     # How often each data set is drawn; each batch has this ratio. Without epoch_length the order never ends, as
@@ -36,19 +16,19 @@ train_dataloader = dict(
         datasets=[
             dict(
                 type='MeshPoseDataset',
-                data_root=points_root,
+                data_root='data/synthetic-points/',
                 ann_file='annotations.json',
                 data_prefix=dict(img=''),
                 labels=['points', 'masks'],
                 drop_unlabelled=True,
-                pipeline=train_pipeline),
+                pipeline=_base_.train_pipeline),
             dict(
                 type='MeshPoseDataset',
-                data_root=meshes_root,
+                data_root='data/synthetic-meshes/',
                 ann_file='annotations.json',
                 mesh_file='meshes.npz',
                 data_prefix=dict(img=''),
                 labels=['mesh', 'keypoints'],
                 drop_unlabelled=True,
-                pipeline=train_pipeline),
+                pipeline=_base_.train_pipeline),
         ]))
