@@ -219,6 +219,24 @@ def test_unusable_files_are_errors(folder, content, meshes):
         build(folder, content, data_mode='bottomup')
 
 
+def test_annotations_of_smpl_are_carried_to_anny(folder, content):
+    import smpl_topology
+
+    from meshpose_plugins.templates.correspondence import CarriedCharts
+
+    smpl_topology.charts_or_skip()
+    del content['info']['densepose_surface']  # as the public files, which lie on SMPL
+    dataset = build(folder, content, correspondence='smpl_to_anny', cache=False)
+    assert len(dataset) == COUNT
+    annotation = content['annotations'][2]
+    ids, _ = CarriedCharts.load('smpl_to_anny', TEMPLATE).locate_iuv(
+        *(np.array(annotation[f'dp_{name}']) for name in 'IUV')
+    )
+    np.testing.assert_array_equal(dataset.get_data_info(2)['surface_points'].vertex_ids, ids)
+    with pytest.raises(FileNotFoundError, match='no such charts file'):
+        build(folder, content, correspondence='smpl_to_anny', charts='none.mat')
+
+
 def test_unreadable_images_are_skipped_in_training(folder, content, messages):
     (folder / 'images' / '1.jpg').unlink()
     (folder / 'images' / '2.jpg').write_bytes(b'no image')
