@@ -35,7 +35,7 @@ train_pipeline = [
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
-# Which losses count, and what is frozen, from which iteration on; and weights that rise in between.
+# Which losses count, and what is frozen, from which iteration on; and factors of the weights above.
 custom_hooks = _base_.custom_hooks + [
     dict(
         type='StagedTraining',
@@ -49,7 +49,7 @@ custom_hooks = _base_.custom_hooks + [
     # A silhouette tells nothing of a mesh that does not lie on the person yet.
     dict(
         type='LossWeightSchedule',
-        weights=dict(silhouette=[(1500, 0.0), (4000, 0.1)], normal=[(1500, 0.0), (4000, 0.1)])),
+        factors=dict(silhouette=[(1500, 0.0), (4000, 1.0)], normal=[(1500, 0.0), (4000, 1.0)])),
 ]
 # Frozen parts have no gradients: needed in several processes.
 find_unused_parameters = True

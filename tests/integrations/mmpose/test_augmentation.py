@@ -78,13 +78,21 @@ def test_a_flip_before_the_truncation_is_followed():
     assert results["bbox_center"][0, 0] == pytest.approx(WIDTH - 1 - middle, abs=1)
 
 
+def test_a_body_seen_end_on_is_not_shown_closer_than_a_quarter():
+    person = make_person()
+    person["keypoints"] = person["keypoints"].mean(1, keepdims=True) + 0.02 * person["keypoints"]
+    results = run(person, GetBBoxCenterScale(), RandomTruncation(prob=1, mode_weights=dict(head_shoulders=1)))
+    whole = run(make_person(), GetBBoxCenterScale())["bbox_scale"]
+    assert results["bbox_scale"].max() == pytest.approx(0.25 * whole.max())
+
+
 def test_modes_are_drawn_by_their_weights():
     truncate = RandomTruncation(prob=1, mode_weights=dict(side=1, half_body=1, head_shoulders=2), keep=(0.5, 0.5),
-                                padding=(1.5, 1.5))
+                                padding=(2.5, 2.5))
     np.random.seed(0)
     sizes = [run(make_person(), GetBBoxCenterScale(), truncate)["bbox_scale"][0, 1] for _ in range(80)]
     extents = [np.ptp(KEYPOINTS[:count], axis=0) for count in (7, 13)]
-    head, half = (1.5 * max(extent[1], 0.6 * extent.max()) for extent in extents)
+    head, half = (2.5 * max(extent[1], 0.6 * extent.max()) for extent in extents)
     counts = [np.isclose(sizes, size).sum() for size in (head, half)]
     assert 28 < counts[0] < 52 and 10 < counts[1] < 32 and 10 < 80 - sum(counts) < 32
     for arguments in (dict(mode_weights=dict(feet=1)), dict(mode_weights=dict(side=0)),

@@ -59,8 +59,8 @@ def config(tmp_path_factory):
     config.default_hooks.logger.interval = 1
     staged = next(hook for hook in config.custom_hooks if hook.type == "StagedTraining")
     staged.stages[1].begin = 4
-    weights = next(hook for hook in config.custom_hooks if hook.type == "LossWeightSchedule").weights
-    weights.silhouette, weights.normal = [(2, 0.0), (6, 0.4)], [(0, 0.5)]
+    factors = next(hook for hook in config.custom_hooks if hook.type == "LossWeightSchedule").factors
+    factors.silhouette, factors.normal = [(2, 0.0), (6, 4.0)], [(0, 0.5)]
     config.work_dir = str(folder / "run")
     return config
 
@@ -113,6 +113,17 @@ def test_weights_follow_the_iteration(whole):
     assert [row["silhouette"] for row in rows] == pytest.approx([0, 0, 0, 0.1, 0.2, 0.3])
     assert runner.message_hub.get_scalar("train/weight/silhouette").current() == pytest.approx(0.3)
     assert rows[4]["outputs"]["loss_silhouette"] < 0.2
+    assert runner.model.head.criterion.losses["silhouette"].loss_weight == pytest.approx(0.1), "given back"
+
+
+def test_a_loss_that_the_config_switches_off_stays_off(whole):
+    runner, hook = whole[0], LossWeightSchedule(dict(uv=[(0, 2.0)]))
+    loss = runner.model.head.criterion.losses["uv"]
+    full, loss.loss_weight = loss.loss_weight, 0.0
+    hook.before_train(runner)
+    hook.before_train_iter(runner, 0)
+    assert loss.loss_weight == 0
+    loss.loss_weight = full
 
 
 @pytest.mark.parametrize("begin, active", [(2, FIRST), (4, None)])
@@ -130,13 +141,13 @@ def test_steps_and_ramps():
     pairs = dict(x=[(10, 1.0), (20, 3.0)])
     ramp, step = LossWeightSchedule(pairs), LossWeightSchedule(pairs, interpolation="step")
     iterations = (0, 10, 15, 19, 20, 99)
-    assert [ramp.weight_at("x", i) for i in iterations] == pytest.approx([1, 1, 2, 2.8, 3, 3])
-    assert [step.weight_at("x", i) for i in iterations] == [1, 1, 1, 1, 3, 3]
+    assert [ramp.factor_at("x", i) for i in iterations] == pytest.approx([1, 1, 2, 2.8, 3, 3])
+    assert [step.factor_at("x", i) for i in iterations] == [1, 1, 1, 1, 3, 3]
 
 
 @pytest.mark.parametrize("build, message", [
-    (lambda: LossWeightSchedule(dict(uv=[(5, 1.0), (5, 2.0)])), r"weights\['uv'\] must be pairs .*rising"),
-    (lambda: LossWeightSchedule(dict(uv=[(0, -1.0)])), "weight >= 0"),
+    (lambda: LossWeightSchedule(dict(uv=[(5, 1.0), (5, 2.0)])), r"factors\['uv'\] must be pairs .*rising"),
+    (lambda: LossWeightSchedule(dict(uv=[(0, -1.0)])), "factor >= 0"),
     (lambda: LossWeightSchedule({}, interpolation="cubic"), "interpolation='cubic'"),
     (lambda: StagedTraining([dict(begin=5)]), r"stages must begin at 0 .* got begin=\[5\]"),
     (lambda: StagedTraining([dict(begin=0), dict(losses=[])]), r"begin=\[0, None\]"),
