@@ -52,7 +52,6 @@ def load_template(name: str | os.PathLike) -> MeshTemplate:
 
 def save_template(template: MeshTemplate, path: str | os.PathLike) -> None:
     """Write a template file under a temporary name and rename it."""
-    path = Path(path)
     arrays = {'format_version': np.array(FORMAT_VERSION)}
     for name, value in _flatten(template).items():
         value = np.asarray(value)
@@ -63,6 +62,12 @@ def save_template(template: MeshTemplate, path: str | os.PathLike) -> None:
         elif np.issubdtype(value.dtype, np.floating):
             value = value.astype(np.float32)
         arrays[name] = value
+    write_arrays(path, arrays)
+
+
+def write_arrays(path: str | os.PathLike, arrays: dict[str, np.ndarray]) -> None:
+    """Write an .npz file under a temporary name and rename it."""
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, suffix='.npz')
     try:

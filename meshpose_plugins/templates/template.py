@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from .mesh_topology import unique_edges
-from .parts import MIRROR_PARTS, NUM_PARTS
+from .mesh_topology import face_permutation, topological_mirror, unique_edges
+from .parts import NUM_PARTS
 from .projection import TriangleFinder
 
 Array = TypeVar('Array', np.ndarray, Any)  # a NumPy array or a torch tensor
@@ -58,7 +58,7 @@ class BodySurface:
             ValueError: If a part is not in 1..24 or a coordinate not in [0, 1].
         """
         i, uv = np.asarray(i), np.stack([np.asarray(u, float), np.asarray(v, float)], axis=-1)
-        _check_iuv(i, uv)
+        check_iuv(i, uv)
         faces, barycentrics, _ = self._chart_finder(uv, i.astype(int))
         return faces, barycentrics
 
@@ -67,6 +67,22 @@ class BodySurface:
         barycentrics."""
         faces, barycentrics, _ = self._point_finder(points, parts)
         return faces, barycentrics
+
+    @cached_property
+    def symmetry(self) -> np.ndarray:
+        """(N,) left-right mirror partner of each vertex, by the connectivity of the faces."""
+        return topological_mirror(self.vertices, self.faces)
+
+    @cached_property
+    def _mirror_faces(self) -> np.ndarray:
+        return face_permutation(self.faces, self.symmetry)
+
+    def mirror(self, faces: np.ndarray, barycentrics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mirror partners of surface points given as face ids (P,) and barycentrics (P, 3), likewise."""
+        mirrored = self._mirror_faces[faces]
+        corners = self.symmetry[self.faces[faces]]  # the mirrored face lists them in another order
+        order = np.argmax(self.faces[mirrored][:, :, None] == corners[:, None, :], axis=2)
+        return mirrored, np.take_along_axis(np.asarray(barycentrics), order, axis=1)
 
     def iuv(self, faces: np.ndarray, barycentrics: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Chart coordinates I, U, V (P,) of surface points given as face ids (P,) and barycentrics (P, 3)."""
@@ -225,11 +241,8 @@ class MeshTemplate:
     def flip_iuv(
         self, i: np.ndarray, u: np.ndarray, v: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Chart coordinates (P,) of the mirrored surface points: a swap of charts, in the torso U becomes 1 -
-        U."""
-        i, u = np.asarray(i), np.asarray(u)
-        flipped = np.asarray(MIRROR_PARTS)[i.astype(int) - 1]
-        return flipped, np.where(flipped == i, 1 - u, u), np.asarray(v)
+        """Chart coordinates (P,) of the mirrored surface points, found by way of the surface."""
+        return self.surface.iuv(*self.surface.mirror(*self.surface.locate_iuv(i, u, v)))
 
     @cached_property
     def _face_finder(self) -> TriangleFinder:
@@ -272,7 +285,7 @@ class MeshTemplate:
             )
 
 
-def _check_iuv(i: np.ndarray, uv: np.ndarray) -> None:
+def check_iuv(i: np.ndarray, uv: np.ndarray) -> None:
     if i.shape != uv.shape[:-1] or i.ndim != 1:
         raise ValueError(f'I, U and V must be arrays of one shape (P,), got {i.shape} and {uv.shape[:-1]}')
     wrong = np.flatnonzero(~((i >= 1) & (i <= NUM_PARTS)))

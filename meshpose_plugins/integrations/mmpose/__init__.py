@@ -13,10 +13,11 @@ from .estimator import MeshPoseEstimator  # noqa: E402
 from .formatting import PackMeshPoseInputs  # noqa: E402
 from .head import MeshPoseHead, targets_of_data_samples  # noqa: E402
 from .metric import MeshPoseMetric  # noqa: E402
+from .mixture import MixtureSampler  # noqa: E402
 from .training_hooks import LossWeightSchedule, StagedTraining  # noqa: E402
 from .transforms import MeshPoseTransform  # noqa: E402
 from .visualization_hook import MeshPoseVisualizationHook  # noqa: E402
 
 __all__ = ["LossWeightSchedule", "MeshPoseDataset", "MeshPoseEstimator", "MeshPoseHead", "MeshPoseMetric",
-           "MeshPoseTransform", "MeshPoseVisualizationHook", "PackMeshPoseInputs", "RandomOcclusion",
-           "RandomTruncation", "StagedTraining", "targets_of_data_samples"]
+           "MeshPoseTransform", "MeshPoseVisualizationHook", "MixtureSampler", "PackMeshPoseInputs",
+           "RandomOcclusion", "RandomTruncation", "StagedTraining", "targets_of_data_samples"]
