@@ -17,6 +17,8 @@ from mmpose.registry import DATASETS
 
 #: The test set as it is, and with crops that cut off a third of every body.
 TEST_SETS = ('whole', 'truncated')
+#: What DensePose annotates.
+POINT_LABELS = ['points', 'masks']
 RESULT = 'result.json'
 
 
@@ -60,20 +62,17 @@ def _vertexpose_only(config: Config) -> None:
 
 
 def _points_only(config: Config) -> None:
-    """All people have annotated points and none a mesh."""
-    config.train_dataloader.dataset = _without_meshes(config.train_dataloader.dataset)
+    """All people have annotated points and masks, and none a mesh or keypoints."""
+    config.train_dataloader.dataset.labels = POINT_LABELS
 
 
 def _half_points_only(config: Config) -> None:
-    """Every other person has annotated points and no mesh."""
+    """Every other person has annotated points and a mask, and no mesh or keypoints."""
     dataset = config.train_dataloader.dataset
     people = range(len(DATASETS.build(dataset)))
     config.train_dataloader.dataset = dict(type='ConcatDataset', datasets=[
-        dict(dataset, indices=list(people[0::2])), dict(_without_meshes(dataset), indices=list(people[1::2]))])
-
-
-def _without_meshes(dataset: dict) -> dict:
-    return {key: value for key, value in dataset.items() if key != 'mesh_file'}
+        dict(dataset, indices=list(people[0::2])),
+        dict(dataset, indices=list(people[1::2]), labels=POINT_LABELS)])
 
 
 VARIANTS = {
@@ -115,8 +114,10 @@ class AblationRun:
         config.default_hooks.checkpoint = dict(
             type='CheckpointHook', by_epoch=False, interval=max(self.iterations // 4, 1), max_keep_ckpts=1,
             save_last=True)
-        config.custom_hooks = [hook for hook in config.custom_hooks
-                               if hook.type != 'MeshPoseVisualizationHook']
+        # Stages are counted in iterations of a long training: all parts learn from the first one on.
+        config.custom_hooks = [
+            hook for hook in config.custom_hooks
+            if hook.type not in ('MeshPoseVisualizationHook', 'StagedTraining', 'LossWeightSchedule')]
         config.work_dir = str(self.folder)
         config.resume = True
         # Runners of one process would share a visualizer of the same name, and its folder.
@@ -147,13 +148,13 @@ class AblationRun:
                       seconds=round(time.monotonic() - start, 1))
         checkpoint = (self.folder / 'last_checkpoint').read_text().strip()
         for name in TEST_SETS:
-            result[name] = _test(testing_config(config, name), checkpoint)
+            result[name] = _test(config_of_test(config, name), checkpoint)
         result["settings"] = settings
         write_atomically(path, (json.dumps(result, indent=1) + "\n").encode())
         return json.loads(path.read_text(encoding='utf-8'))
 
 
-def testing_config(config: Config, test_set: str) -> Config:
+def config_of_test(config: Config, test_set: str) -> Config:
     """The config of a test: the run's own, for 'truncated' with crops that keep two thirds of every box."""
     config = copy.deepcopy(config)
     config.custom_hooks, config.resume = [], False
@@ -162,7 +163,8 @@ def testing_config(config: Config, test_set: str) -> Config:
     if test_set == 'truncated':
         pipeline = config.test_dataloader.dataset.pipeline
         place = 1 + [step.type for step in pipeline].index('GetBBoxCenterScale')
-        pipeline.insert(place, dict(type='RandomTruncation', prob=1.0, keep=(2 / 3, 2 / 3), by_sample=True))
+        pipeline.insert(place, dict(type='RandomTruncation', prob=1.0, keep=(2 / 3, 2 / 3),
+                                    side_weights=(1, 1, 1, 1), by_sample=True))
     return config
 
 

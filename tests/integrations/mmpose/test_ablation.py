@@ -12,7 +12,7 @@ from mmengine.registry import init_default_scope
 import meshpose_plugins.integrations.mmpose  # noqa: F401  registers all parts
 from meshpose_plugins.cli import ablate as command
 from meshpose_plugins.data.synthetic import SyntheticSettings, make_synthetic
-from meshpose_plugins.integrations.mmpose.ablation import VARIANTS, AblationRun, testing_config
+from meshpose_plugins.integrations.mmpose.ablation import VARIANTS, AblationRun, config_of_test
 from meshpose_plugins.integrations.mmpose.ablation_report import markdown, values
 from mmpose.registry import DATASETS, MODELS
 
@@ -81,7 +81,7 @@ def test_a_variant_leaves_the_base_alone(folder, base):
 def test_truncated_crops_keep_two_thirds_and_are_the_same_every_time(folder, base):
     config = run_of('full', folder, base)
     init_default_scope('mmpose')
-    whole, *cut = [DATASETS.build(testing_config(config, name).test_dataloader.dataset)
+    whole, *cut = [DATASETS.build(config_of_test(config, name).test_dataloader.dataset)
                    for name in ('whole', 'truncated', 'truncated')]
     sides = set()
     for k in range(8):
