@@ -55,7 +55,7 @@ def save_template(template: MeshTemplate, path: str | os.PathLike) -> None:
     path = Path(path)
     arrays = {'format_version': np.array(FORMAT_VERSION)}
     for name, value in _flatten(template).items():
-        value = np.asarray(value)
+        value = np.asarray(value, dtype=str if isinstance(value, tuple) else None)
         if name in _STORED_TYPES:
             value = value.astype(_STORED_TYPES[name])
         elif np.issubdtype(value.dtype, np.integer):
@@ -76,9 +76,12 @@ def save_template(template: MeshTemplate, path: str | os.PathLike) -> None:
 
 
 def _flatten(template: MeshTemplate) -> dict[str, object]:
-    values = {name: getattr(template, name) for name in _fields(MeshTemplate) if name != 'surface'}
-    values.update({f'surface.{name}': getattr(template.surface, name) for name in _fields(BodySurface)})
-    return values
+    """What is known of a template, by the names in the file."""
+    values = {name: vars(template)[name] for name in _fields(MeshTemplate)}
+    surface = values.pop('surface')
+    if surface is not None:
+        values.update({f'surface.{name}': vars(surface)[name] for name in _fields(BodySurface)})
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _fields(cls: type) -> list[str]:
@@ -98,14 +101,19 @@ def _read(path: Path) -> MeshTemplate:
             f'{path}: format_version is {version}, this library reads {FORMAT_VERSION}; '
             'rebuild the file with tools/build_template.py'
         )
-    wanted = [name for name in _fields(MeshTemplate) if name != 'surface']
-    wanted += [f'surface.{name}' for name in _fields(BodySurface)]
-    missing = [name for name in wanted if name not in arrays]
+    values = {name: _restore(arrays[name]) for name in _fields(MeshTemplate) if name in arrays}
+    parts = {name: _restore(arrays[key]) for name in _fields(BodySurface) if (key := f'surface.{name}') in arrays}
+    missing = [name for name in ('name', 'body') if name not in values]
+    missing += ['vertices (or num_vertices)'] if not {'vertices', 'num_vertices'} & set(values) else []
+    missing += ['surface.faces'] if parts and 'faces' not in parts else []
     if missing:
         raise ValueError(f"{path} is no template file: it lacks {', '.join(missing)}")
-    values = {name: _restore(arrays[name]) for name in wanted}
-    surface = BodySurface(**{name: values.pop(f'surface.{name}') for name in _fields(BodySurface)})
-    return MeshTemplate(surface=surface, **values)
+    if parts:
+        values['surface'] = BodySurface(**{name: parts.get(name) for name in _fields(BodySurface)})
+    try:
+        return MeshTemplate(**values)
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from error
 
 
 def _restore(value: np.ndarray):
@@ -113,5 +121,7 @@ def _restore(value: np.ndarray):
     if value.dtype.kind == 'U':
         return value.item() if value.ndim == 0 else tuple(value.tolist())
     value = value.astype(np.float32 if value.dtype.kind == 'f' else np.int64)
+    if value.ndim == 0:
+        return value.item()
     value.setflags(write=False)
     return value
