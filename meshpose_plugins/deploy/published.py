@@ -140,7 +140,8 @@ def read_surface(path: str | Path, num_vertices: int) -> BodySurface:
 
     Args:
         path: a template file of the same body, which gives its charts too; or a .npz with the faces (M, 3) as
-            ``f`` (SMPL's own files) or ``faces``; or a .npy with the faces.
+            ``f`` (SMPL's own files) or ``faces``, and if there are any with rest positions (N, 3) as
+            ``v_template`` or ``vertices``; or a .npy with the faces.
         num_vertices: N that the body must have.
 
     Returns:
@@ -159,8 +160,8 @@ def read_surface(path: str | Path, num_vertices: int) -> BodySurface:
         if 'format_version' in arrays:
             surface = load_template(path).surface
         else:
-            faces = next((arrays[name] for name in ('faces', 'f') if name in arrays), None)
-            surface = None if faces is None else BodySurface(None, faces.astype(np.int64), None, None)
+            faces, vertices = (_first(arrays, *names) for names in (('faces', 'f'), ('vertices', 'v_template')))
+            surface = None if faces is None else BodySurface(vertices, faces.astype(np.int64), None, None)
     except (ValueError, OSError, EOFError) as error:
         raise ValueError(f'surface {path} cannot be read: {error}') from error
     if surface is None or surface.faces.shape[1:] != (3,):
@@ -172,6 +173,10 @@ def read_surface(path: str | Path, num_vertices: int) -> BodySurface:
             'faces of the same body'
         )
     return surface
+
+
+def _first(arrays: Mapping[str, np.ndarray], *names: str) -> np.ndarray | None:
+    return next((arrays[name] for name in names if name in arrays), None)
 
 
 def check_tensors(tensors: Mapping[str, Tensor], wanted: Mapping[str, tuple], what: str) -> None:
