@@ -29,7 +29,6 @@ optim_wrapper = None
 param_scheduler = None
 val_cfg = None
 custom_hooks = []
-default_hooks = dict(checkpoint=None, plain_checkpoint=None)
 
 val_pipeline = [
     dict(type='LoadImage'),

@@ -15,7 +15,7 @@ class FinalFuseHRNet(HRNet):
     """HRNet whose last module projects all branches to the same channels and sums them at stride 4.
 
     A backbone, not HRNet with a neck, for two reasons. It is the reference model: stock HRNet with all
-    branches exchanges features among them once more before a neck could project them, 1.9 M parameters that
+    branches exchanges features among them once more before a neck could project them, 0.8 M parameters that
     the reference does not have. And the new layers take the place and the names that HRNet's own last fusion
     has (``stage4.2.fuse_layers.0``), so that MMPose's HRNet checkpoints and the published one load name by
     name.
