@@ -17,9 +17,8 @@ from meshpose_plugins.templates import MeshTemplate, load_template
 PARTS = {"backbone": "backbone", "neck": "neck", "to stride 4": "head.upsample",
          "VertexPose": "head.network.vertexpose", "regression": "head.network.regression"}
 
-#: Counted by MMEngine, but no multiply-accumulates of a layer's weights.
-_NOT_COUNTED = ("aten::batch_norm", "aten::upsample_nearest2d", "aten::upsample_bilinear2d",
-                "aten::adaptive_avg_pool2d")
+#: Operators whose multiply-accumulates count; MMEngine also counts norms, interpolation and pooling.
+_COUNTED = ("conv", "linear", "addmm", "mm", "bmm", "matmul", "einsum")
 
 
 @dataclass(frozen=True)
@@ -59,9 +58,10 @@ def analyze(config: Config, template: Optional[str] = None) -> List[PartSize]:
     model = build_pose_estimator(model_config).eval()
     width, height = model.head.input_size
     macs = FlopAnalyzer(_Positions(model), torch.zeros(1, 3, height, width))
-    macs.set_op_handle(**{name: None for name in _NOT_COUNTED})
     macs.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-    parameters, counts = parameter_count(model), macs.by_module()
+    parameters = parameter_count(model)
+    counts = {name: sum(operators[kind] for kind in _COUNTED)
+              for name, operators in macs.by_module_and_operator().items()}
     parts = [PartSize(name, parameters[path], counts[f"model.{path}"])
              for name, path in PARTS.items() if parameters.get(path)]
     network = PartSize("network", parameters[""], counts[""])
