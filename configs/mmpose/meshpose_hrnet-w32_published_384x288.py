@@ -12,7 +12,7 @@ model = dict(
     head=dict(
         input_size=input_size,
         template=template,
-        # Crop px of the first and the last bin: 4 * (3 h / 64 s - h) and so on, for s = 0 and s = 63 * 96 / 64.
+        # Crop px of the first and the last bin: 4 * (3 h / 64 * s - h) and so on, s = 0 and 63 * 96 / 64.
         regression=dict(x_range=(-384, 1317), y_range=(-288, 1413), z_range=(-576, 1125)),
         # What can be trained without knowing the mesh's faces.
         losses=dict(

@@ -18,13 +18,26 @@ def build_parser() -> argparse.ArgumentParser:
         'non-commercial licence, into an MMPose checkpoint and a template file'
     )
     parser.add_argument('network', help="file with the network's tensors under ['model']['root']")
-    parser.add_argument('upsampler', help="file with those of the upsampler under ['model']['VERTEX_UPSAMPLE']")
-    parser.add_argument('--out', required=True, metavar='FILE.pth', help='checkpoint to write; the template file '
-                        'gets the same name with .npz')
-    parser.add_argument('--surface', metavar='FILE', help='faces of the 6890-vertex body, for drawing: an SMPL '
-                        'model file (.npz), a .npy of faces, or a template file of SMPL, which adds the charts')
-    parser.add_argument('--config', default=str(Path(meshpose_plugins.__file__).parents[1] / CONFIG),
-                        help=f'config of the network (default: {CONFIG} of this source tree)')
+    parser.add_argument(
+        'upsampler', help="file with those of the upsampler under ['model']['VERTEX_UPSAMPLE']"
+    )
+    parser.add_argument(
+        '--out',
+        required=True,
+        metavar='FILE.pth',
+        help='checkpoint to write; the template file ' 'gets the same name with .npz',
+    )
+    parser.add_argument(
+        '--surface',
+        metavar='FILE',
+        help='faces of the 6890-vertex body, for drawing: an SMPL '
+        'model file (.npz), a .npy of faces, or a template file of SMPL, which adds the charts',
+    )
+    parser.add_argument(
+        '--config',
+        default=str(Path(meshpose_plugins.__file__).parents[1] / CONFIG),
+        help=f'config of the network (default: {CONFIG} of this source tree)',
+    )
     return parser
 
 

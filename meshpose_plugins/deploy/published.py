@@ -1,7 +1,8 @@
 """The published MeshPose checkpoints in this library's names: what is where, and whether all of it is there.
 
 The weights themselves come from the authors of MeshPose, on request and under their licence. Their network
-file holds the tensors under ``["model"]["root"]``, their upsampler file under ``["model"]["VERTEX_UPSAMPLE"]``.
+file holds the tensors under ``["model"]["root"]``, their upsampler file under
+``["model"]["VERTEX_UPSAMPLE"]``.
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ _RENAMED = [
 ]
 for _own, _published in _HEADS.items():
     for _layer, _place in (('expand', 'conv_z_1.0'), ('norm', 'conv_z_1.1'), ('project', 'conv_z_2.0')):
-        _RENAMED.append((
-            rf'head\.network\.regression\.nets\.{_own}\.{_layer}\.(.+)',
-            rf'model.model.1.head_layers.{_published}.{_place}.\1',
-        ))
+        _RENAMED.append(
+            (
+                rf'head\.network\.regression\.nets\.{_own}\.{_layer}\.(.+)',
+                rf'model.model.1.head_layers.{_published}.{_place}.\1',
+            )
+        )
 
 
 def published_name(name: str) -> str | None:
@@ -63,8 +66,8 @@ def read_published(path: str | Path, part: str) -> dict[str, Tensor]:
         content = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # torch raises five kinds for broken and refused files
         raise ValueError(
-            f'{path} cannot be loaded: {str(error).splitlines()[0]} If it holds more than tensors and you trust '
-            'where it comes from, rewrite it first: meshpose plain-checkpoint SOURCE DESTINATION'
+            f'{path} cannot be loaded: {str(error).splitlines()[0]} If it holds more than tensors and you '
+            'trust where it comes from, rewrite it first: meshpose plain-checkpoint SOURCE DESTINATION'
         ) from None
     model = content.get('model') if isinstance(content, dict) else None
     tensors = model.get(part) if isinstance(model, dict) else None
@@ -98,7 +101,9 @@ def convert_network(
     check_tensors(published, wanted, 'the network')
     for name, value in constants.items():
         if not torch.equal(published[name].double(), value.double()):
-            raise ValueError(f'the network is of another layout: {name} holds other values than the published one')
+            raise ValueError(
+                f'the network is of another layout: {name} holds other values than the published one'
+            )
     return {name: published[theirs].detach().clone() for name, theirs in names.items()}
 
 
@@ -121,14 +126,22 @@ def convert_template(published: Mapping[str, Tensor], template: MeshTemplate) ->
     first, second = (published.get(f'{layer}.weight') for layer in _LAYERS)
     hidden = len(first) if first is not None else 0
     rows = len(second) if second is not None else 0
-    check_tensors(published, {
-        'upsampling.weight': (hidden, template.num_vertices), 'upsampling.bias': (hidden,),
-        'upsampling2.weight': (rows, hidden), 'upsampling2.bias': (rows,),
-    }, 'the upsampler')
-    weights, biases = zip(*(
-        (published[f'{layer}.weight'].double().numpy(), published[f'{layer}.bias'].double().numpy())
-        for layer in _LAYERS
-    ))
+    check_tensors(
+        published,
+        {
+            'upsampling.weight': (hidden, template.num_vertices),
+            'upsampling.bias': (hidden,),
+            'upsampling2.weight': (rows, hidden),
+            'upsampling2.bias': (rows,),
+        },
+        'the upsampler',
+    )
+    weights, biases = zip(
+        *(
+            (published[f'{layer}.weight'].double().numpy(), published[f'{layer}.bias'].double().numpy())
+            for layer in _LAYERS
+        )
+    )
     return template.replace(
         upsampler_weights=(weights[1] @ weights[0]).astype(np.float32),
         upsampler_bias=(weights[1] @ biases[0] + biases[1]).astype(np.float32),
@@ -160,7 +173,9 @@ def read_surface(path: str | Path, num_vertices: int) -> BodySurface:
         if 'format_version' in arrays:
             surface = load_template(path).surface
         else:
-            faces, vertices = (_first(arrays, *names) for names in (('faces', 'f'), ('vertices', 'v_template')))
+            faces, vertices = (
+                _first(arrays, *names) for names in (('faces', 'f'), ('vertices', 'v_template'))
+            )
             surface = None if faces is None else BodySurface(vertices, faces.astype(np.int64), None, None)
     except (ValueError, OSError, EOFError) as error:
         raise ValueError(f'surface {path} cannot be read: {error}') from error
@@ -169,8 +184,8 @@ def read_surface(path: str | Path, num_vertices: int) -> BodySurface:
     count = int(surface.faces.max(initial=-1)) + 1
     if count != num_vertices or surface.faces.min() < 0:
         raise ValueError(
-            f'surface {path}: its faces name {count} vertices, the upsampled mesh has {num_vertices}: give the '
-            'faces of the same body'
+            f'surface {path}: its faces name {count} vertices, the upsampled mesh has {num_vertices}: give '
+            'the faces of the same body'
         )
     return surface
 

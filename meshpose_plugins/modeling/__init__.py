@@ -9,4 +9,5 @@ from .soft_argmax import soft_argmax_1d, soft_argmax_2d, spatial_softmax_statist
 from .vertexpose import VertexPoseBranch
 
 __all__ = ["BinnedRegressor", "MeshPoseNetwork", "MeshPoseOutput", "RegressionBranch", "SeamAverage",
-           "VertexPoseBranch", "VisibilityFusion", "average_flipped", "soft_argmax_1d", "soft_argmax_2d", "spatial_softmax_statistics"]
+           "VertexPoseBranch", "VisibilityFusion", "average_flipped", "soft_argmax_1d", "soft_argmax_2d",
+           "spatial_softmax_statistics"]

@@ -28,7 +28,8 @@ class SeamAverage(nn.Module):
         if len(pairs.unique()) != pairs.numel():
             raise ValueError(f"seams={pairs.tolist()}: a vertex is in two pairs")
         if len(pairs) and not 0 <= pairs.min() <= pairs.max() < num_vertices:
-            raise ValueError(f"seams name vertices {int(pairs.min())} to {int(pairs.max())}, there are {num_vertices}")
+            raise ValueError(f"seams name vertices {int(pairs.min())} to {int(pairs.max())}, there are "
+                             f"{num_vertices}")
         partner = torch.arange(num_vertices)
         partner[pairs[:, 0]], partner[pairs[:, 1]] = pairs[:, 1], pairs[:, 0]
         self.register_buffer("partner", partner, persistent=False)

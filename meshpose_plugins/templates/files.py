@@ -102,7 +102,9 @@ def _read(path: Path) -> MeshTemplate:
             'rebuild the file with tools/build_template.py'
         )
     values = {name: _restore(arrays[name]) for name in _fields(MeshTemplate) if name in arrays}
-    parts = {name: _restore(arrays[key]) for name in _fields(BodySurface) if (key := f'surface.{name}') in arrays}
+    parts = {
+        name: _restore(arrays[key]) for name in _fields(BodySurface) if (key := f'surface.{name}') in arrays
+    }
     missing = [name for name in ('name', 'body') if name not in values]
     missing += ['vertices (or num_vertices)'] if not {'vertices', 'num_vertices'} & set(values) else []
     missing += ['surface.faces'] if parts and 'faces' not in parts else []

@@ -139,11 +139,11 @@ class MeshTemplate(PartlyKnown):
 
     _needed_for = {
         'vertices': 'rest positions say how large a body is and where annotated points lie',
-        'faces': 'its low-poly mesh cannot be drawn or exported, take annotated points, or train edge lengths',
+        'faces': 'its low-poly mesh cannot be drawn or exported, take annotated points, or train edges',
         'face_parts': 'annotated points and charts of the low-poly mesh need them',
         'source_vertex_ids': 'meshes of the body give no ground truth for it, so that it cannot be trained',
         'symmetry': 'set flip_test=False and leave RandomFlip out of the pipeline',
-        'upsampler_weights': 'its full-resolution mesh is unknown; give the path of a template file that has it',
+        'upsampler_weights': 'its full-resolution mesh is unknown; name a template file that has it',
         'joint_regressor': 'errors relative to the root joint, and joint losses, need it',
         'keypoint_regressor': 'keypoints need it',
         'geodesics': 'distances along the body need them',

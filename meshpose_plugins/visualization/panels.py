@@ -98,8 +98,9 @@ def draw_panels(
 ) -> np.ndarray:
     """Draws the overview of one photograph: input with boxes, meshes, side view, DensePose coordinates.
 
-    A surface without charts has no fourth panel. The side view turns every person by 90 degrees about the vertical axis through the middle of his or her
-    mesh, as seen from the left border of the picture: who faces the camera looks to the right.
+    A surface without charts has no fourth panel. The side view turns every person by 90 degrees about the
+    vertical axis through the middle of his or her mesh, as seen from the left border of the picture: who faces
+    the camera looks to the right.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -190,7 +191,8 @@ def _draw_scene(
     left, top, right, bottom = window
     height, width = bottom - top, right - left
     samples = 2 if height * width <= LARGE_AREA else 1
-    faces = np.concatenate([template.surface.faces + template.num_body_vertices * k for k in range(len(full))])
+    count = template.num_body_vertices
+    faces = np.concatenate([template.surface.faces + count * k for k in range(len(full))])
     local = full.reshape(-1, 3) - np.float32([left, top, 0])
     raster, points = rasterize_supersampled(local, faces, height, width, samples)
     picture = average_blocks(paint(raster, points, faces), samples)

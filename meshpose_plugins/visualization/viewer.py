@@ -100,7 +100,7 @@ def _edges(template: MeshTemplate) -> np.ndarray:
 
 
 def _vertex_parts(template: MeshTemplate) -> np.ndarray:
-    """(N,) a part of each vertex, on chart borders that of the last face; 0 where the surface has no charts."""
+    """(N,) a part of each vertex, on chart borders that of the last face; 0 without charts."""
     surface = template.surface
     parts = np.zeros(template.num_body_vertices, dtype=np.uint8)
     if surface.knows("face_parts"):

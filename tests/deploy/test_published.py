@@ -70,7 +70,12 @@ def test_constants_of_another_layout():
 
 
 def upsampler() -> dict:
-    shapes = {'upsampling.weight': (6, 4), 'upsampling.bias': (6,), 'upsampling2.weight': (9, 6), 'upsampling2.bias': (9,)}
+    shapes = {
+        'upsampling.weight': (6, 4),
+        'upsampling.bias': (6,),
+        'upsampling2.weight': (9, 6),
+        'upsampling2.bias': (9,),
+    }
     return {name: torch.randn(shape) for name, shape in shapes.items()}
 
 
@@ -115,8 +120,14 @@ def test_surface_files(tmp_path):
     np.save(tmp_path / 'faces.npy', faces)
     np.savez(tmp_path / 'smpl.npz', f=faces, v_template=np.ones((4, 3)))
     surface = BodySurface(np.ones((4, 3)), faces, np.array([1, 2]), np.zeros((2, 3, 2)))
-    save_template(MeshTemplate(name='x', body='y', num_vertices=2, surface=surface), tmp_path / 'template.npz')
-    known = {'faces.npy': (), 'smpl.npz': ('vertices',), 'template.npz': ('vertices', 'face_parts', 'face_uv')}
+    save_template(
+        MeshTemplate(name='x', body='y', num_vertices=2, surface=surface), tmp_path / 'template.npz'
+    )
+    known = {
+        'faces.npy': (),
+        'smpl.npz': ('vertices',),
+        'template.npz': ('vertices', 'face_parts', 'face_uv'),
+    }
     for name, fields in known.items():
         read = published.read_surface(tmp_path / name, 4)
         np.testing.assert_array_equal(read.faces, faces)

@@ -2,7 +2,8 @@
 import pytest
 import torch
 
-from meshpose_plugins.modeling import MeshPoseNetwork, RegressionBranch, SeamAverage, VertexPoseBranch, VisibilityFusion
+from meshpose_plugins.modeling import (
+    MeshPoseNetwork, RegressionBranch, SeamAverage, VertexPoseBranch, VisibilityFusion)
 
 
 def test_pairs_are_averaged_and_the_rest_is_untouched():
@@ -15,7 +16,8 @@ def test_pairs_are_averaged_and_the_rest_is_untouched():
     torch.testing.assert_close(averaged, expected)
 
 
-@pytest.mark.parametrize("seams, message", [([(0, 1), (1, 2)], "in two pairs"), ([(0, 3)], "vertices 0 to 3")])
+@pytest.mark.parametrize("seams, message", [
+    ([(0, 1), (1, 2)], "in two pairs"), ([(0, 3)], "vertices 0 to 3")])
 def test_impossible_seams(seams, message):
     with pytest.raises(ValueError, match=message):
         SeamAverage(seams, 3)
@@ -24,8 +26,8 @@ def test_impossible_seams(seams, message):
 def test_network_averages_after_the_fusion():
     def network(seams):
         torch.manual_seed(0)
-        return MeshPoseNetwork(VertexPoseBranch(8, 5), RegressionBranch(8, 5, (32, 32), 4, 4), VisibilityFusion(),
-                               seams=seams).eval()
+        return MeshPoseNetwork(VertexPoseBranch(8, 5), RegressionBranch(8, 5, (32, 32), 4, 4),
+                               VisibilityFusion(), seams=seams).eval()
 
     feature = torch.randn(1, 8, 8, 8)
     plain, sewn = network(()), network([(1, 3)])

@@ -10,8 +10,8 @@ from meshpose_plugins.templates import BodySurface, MeshTemplate, load_template,
 from meshpose_plugins.templates.identity import check_template_id, encode_template_id
 
 UNKNOWN = (
-    'vertices', 'faces', 'face_parts', 'source_vertex_ids', 'symmetry', 'upsampler_weights', 'joint_regressor',
-    'geodesics', 'surface',
+    'vertices', 'faces', 'face_parts', 'source_vertex_ids', 'symmetry', 'upsampler_weights',
+    'joint_regressor', 'geodesics', 'surface',
 )  # fmt: skip
 
 
@@ -61,12 +61,21 @@ def test_round_trip(tmp_path):
     surface = BodySurface(None, np.array([[0, 1, 2]]), None, None)
     bias = np.array([1.0, 2, 3], np.float32)
     template = some_template(
-        seams=np.array([[0, 3]]), upsampler_weights=np.eye(3, 4, dtype=np.float32), upsampler_bias=bias, surface=surface
+        seams=np.array([[0, 3]]),
+        upsampler_weights=np.eye(3, 4, dtype=np.float32),
+        upsampler_bias=bias,
+        surface=surface,
     )
     save_template(template, tmp_path / 'some.npz')
     copy = load_template(tmp_path / 'some.npz')
-    known = [name for name, field in MeshTemplate.__dataclass_fields__.items() if field.init and template.knows(name)]
-    assert known == [name for name in MeshTemplate.__dataclass_fields__ if name[0] != '_' and copy.knows(name)]
+    known = [
+        name
+        for name, field in MeshTemplate.__dataclass_fields__.items()
+        if field.init and template.knows(name)
+    ]
+    assert known == [
+        name for name in MeshTemplate.__dataclass_fields__ if name[0] != '_' and copy.knows(name)
+    ]
     for name in set(known) - {'surface'}:
         np.testing.assert_array_equal(getattr(copy, name), getattr(template, name))
     assert copy.joint_names == () and copy.num_vertices == 4 and copy.num_body_vertices == 3

@@ -41,7 +41,9 @@ def test_scale_comes_from_the_full_surface(anny_template, without_mesh, two_peop
     expected = meters_per_pixel(two_people[0], anny_template)
     assert meters_per_pixel(two_people[0], without_mesh) == pytest.approx(expected, rel=0.01)
     unscaled = without_mesh.replace(surface=without_mesh.surface.replace(vertices=None))
-    with pytest.raises(ValueError, match="BodySurface has no vertices: rest positions say how large a body is"):
+    with pytest.raises(
+        ValueError, match="BodySurface has no vertices: rest positions say how large a body is"
+    ):
         meters_per_pixel(two_people[0], unscaled)
 
 

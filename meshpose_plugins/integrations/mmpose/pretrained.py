@@ -31,9 +31,9 @@ def report_pretrained(module: BaseModule, name: str) -> Optional[str]:
     own, theirs = module.state_dict(), _tensors(checkpoint, prefix)
     loaded = [key for key in own if key in theirs and own[key].shape == theirs[key].shape]
     if not loaded:
-        raise ValueError(f"{name}.init_cfg: no tensor of {checkpoint} with the prefix '{prefix}' fits the {name}; "
-                         f"the file has {_some(list(theirs) or list(_tensors(checkpoint, '')))}: change prefix or "
-                         "checkpoint")
+        found = _some(list(theirs) or list(_tensors(checkpoint, "")))
+        raise ValueError(f"{name}.init_cfg: no tensor of {checkpoint} with the prefix '{prefix}' fits the "
+                         f"{name}; the file has {found}: change prefix or checkpoint")
     groups = {"missing in it": [key for key in own if key not in theirs],
               "of another shape": [key for key in own if key in theirs and key not in set(loaded)],
               "of it unexpected": [key for key in theirs if key not in own]}

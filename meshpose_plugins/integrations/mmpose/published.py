@@ -54,7 +54,8 @@ def import_published(
         raise ValueError(f'{network}: {error}') from None
     try:
         template = published.convert_template(
-            published.read_published(upsampler, published.UPSAMPLER), load_template(model_config.model.head.template)
+            published.read_published(upsampler, published.UPSAMPLER),
+            load_template(model_config.model.head.template),
         )
     except ValueError as error:
         raise ValueError(f'{upsampler}: {error}') from None

@@ -19,9 +19,9 @@ CONFIGS = Path(__file__).resolve().parents[3] / "configs/mmpose"
 
 
 def test_reference_has_the_published_size():
-    parts = {part.name: part for part in analyze(Config.fromfile(str(CONFIGS / "meshpose_hrnet-w32_384x288.py")),
-                                                 template="meshpose-published")}
-    assert list(parts) == ["backbone", "VertexPose", "regression", "network"]  # that template has no upsampler
+    config = Config.fromfile(str(CONFIGS / "meshpose_hrnet-w32_384x288.py"))
+    parts = {part.name: part for part in analyze(config, template="meshpose-published")}
+    assert list(parts) == ["backbone", "VertexPose", "regression", "network"]  # no upsampler in that template
     assert parts["network"].parameters == pytest.approx(46.3e6, rel=0.01)
     assert parts["network"].macs == pytest.approx(18.3e9, rel=0.01)
     assert parts["VertexPose"].macs == 256 * 518 * 96 * 72
@@ -31,7 +31,8 @@ def test_reference_has_the_published_size():
 def test_counts_are_those_of_the_layers():
     config = Config.fromfile(str(CONFIGS / "meshpose_mobilenetv2_lite_128x96.py"))
     parts = analyze(config)
-    assert [part.name for part in parts] == ["backbone", "neck", "VertexPose", "regression", "network", "upsampler"]
+    assert [part.name for part in parts] == ["backbone", "neck", "VertexPose", "regression", "network",
+                                             "upsampler"]
     network, upsampler = parts[-2:]
     config.model.backbone.init_cfg = None
     model = MODELS.build(config.model).eval()

@@ -58,15 +58,16 @@ def test_all_but_the_last_fusion_starts_from_coco(coco, initialise):
         assert torch.equal(own[name], theirs[f"backbone.{name}"]), name
     # Only the batch counters of the three branches that have a norm there have the same shape.
     assert lines == [
-        f"backbone: loaded {len(own) - 24 + 3} of {len(own)} tensors from {path}; 6 missing in it "
-        "(stage4.2.fuse_layers.0.0.0.weight, stage4.2.fuse_layers.0.0.1.weight, stage4.2.fuse_layers.0.0.1.bias, "
-        "...); 15 of another shape (stage4.2.fuse_layers.0.1.0.weight, stage4.2.fuse_layers.0.1.1.weight, "
+        f"backbone: loaded {len(own) - 24 + 3} of {len(own)} tensors from {path}; "
+        "6 missing in it (stage4.2.fuse_layers.0.0.0.weight, stage4.2.fuse_layers.0.0.1.weight, "
+        "stage4.2.fuse_layers.0.0.1.bias, ...); "
+        "15 of another shape (stage4.2.fuse_layers.0.1.0.weight, stage4.2.fuse_layers.0.1.1.weight, "
         "stage4.2.fuse_layers.0.1.1.bias, ...); 0 of it unexpected"]
 
 
 def test_wrong_prefix(coco, initialise):
-    with pytest.raises(ValueError, match="no tensor of .* with the prefix 'encoder.' fits the backbone; the file has "
-                                         "backbone.conv1.weight, .*: change prefix or checkpoint"):
+    with pytest.raises(ValueError, match="no tensor of .* with the prefix 'encoder.' fits the backbone; the file "
+                                         "has backbone.conv1.weight, .*: change prefix or checkpoint"):
         initialise(coco[0], "encoder.")
 
 

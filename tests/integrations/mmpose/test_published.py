@@ -71,9 +71,9 @@ def test_parity(imported, output):
 
 
 def test_ranges_are_the_published_read_out(output):
-    expected, height, width = golden(), 96, 72
-    heatmap_px = [3 * height / 64 * expected["regressed_x"] - height, 4 * width / 64 * expected["regressed_y"] - width,
-                  4 * width / 64 * expected["regressed_z"] - 2 * width]
+    height, width = 96, 72
+    x, y, z = (golden()[f"regressed_{axis}"] for axis in "xyz")
+    heatmap_px = [3 * height / 64 * x - height, 4 * width / 64 * y - width, 4 * width / 64 * z - 2 * width]
     assert worst(output.xyz_regressed[0], 4 * np.stack(heatmap_px, -1)) < 0.01
 
 
@@ -99,7 +99,8 @@ def test_a_tensor_too_few(imported):
 
 
 def test_command_reports_bad_files(tmp_path, capsys):
-    torch.save({"model": {"root": {"model.model.0.encoder.conv1.weight": torch.zeros(1)}}}, tmp_path / "bad.pth")
+    tensors = {"model.model.0.encoder.conv1.weight": torch.zeros(1)}
+    torch.save({"model": {"root": tensors}}, tmp_path / "bad.pth")
     arguments = [str(tmp_path / "bad.pth"), str(tmp_path / "bad.pth"), "--out", str(tmp_path / "out.pth")]
     assert main(arguments) == 1
     printed = capsys.readouterr().err
@@ -146,8 +147,8 @@ def test_flips_are_refused(imported):
     with pytest.raises(ValueError, match="has no symmetry: set flip_test=False"):
         imported.model.head.predict([features, features], [None], dict(flip_test=True))
     transform = MeshPoseTransform(template="meshpose-published")
-    crop = dict(img_shape=(100, 80), bbox_center=np.array([[40.0, 50.0]]), bbox_scale=np.array([[60.0, 80.0]]),
-                input_size=(288, 384))
+    crop = dict(img_shape=(100, 80), input_size=(288, 384), bbox_center=np.array([[40.0, 50.0]]),
+                bbox_scale=np.array([[60.0, 80.0]]))
     assert transform(dict(crop))["vertices_crop"].shape == (1, 518, 3)
     mesh = dict(vertices_image=np.zeros((1, 518, 3)))
     with pytest.raises(ValueError, match="leave RandomFlip out of the pipeline"):
@@ -169,12 +170,13 @@ def test_checkpoint_alone_predicts_and_draws(imported, tmp_path):
     with pytest.raises(ValueError, match="has no surface: .*import_published.py --surface FILE"):
         write_image_results(tmp_path, "a", image, people, inferencer.template)
     # With faces and rest positions of a body of 6890 vertices, here a sheet, everything can be drawn.
-    np.savez(tmp_path / "body.npz", f=grid_surface(65, 106), v_template=np.random.default_rng(0).random((6890, 3)))
+    rest = np.random.default_rng(0).random((6890, 3))
+    np.savez(tmp_path / "body.npz", f=grid_surface(65, 106), v_template=rest)
     template = inferencer.template.replace(surface=published.read_surface(tmp_path / "body.npz", 6890))
     files = write_image_results(tmp_path, "a", image, people, template, formats=("obj",))
     assert [path.suffix for path in files] == [".jpg", ".html", ".obj"]
     assert sum(line.startswith("v ") for line in files[2].read_text().splitlines()) == 6890
     picture = cv2.imread(str(files[0]))
-    assert picture.shape[1] < 3.1 * 640 and np.ptp(picture[40:, 490:960]) > 100  # three panels, a mesh on the second
+    assert picture.shape[1] < 3.1 * 640 and np.ptp(picture[40:, 490:960]) > 100  # 3 panels, a mesh on the second
     with pytest.raises(ValueError, match="has no faces: its low-poly mesh cannot be drawn"):
         write_image_results(tmp_path, "a", image, people, template, wireframe=True)
