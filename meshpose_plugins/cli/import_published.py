@@ -25,13 +25,13 @@ def build_parser() -> argparse.ArgumentParser:
         '--out',
         required=True,
         metavar='FILE.pth',
-        help='checkpoint to write; the template file ' 'gets the same name with .npz',
+        help='checkpoint to write; the template file gets the same name with .npz',
     )
     parser.add_argument(
         '--surface',
         metavar='FILE',
-        help='faces of the 6890-vertex body, for drawing: an SMPL '
-        'model file (.npz), a .npy of faces, or a template file of SMPL, which adds the charts',
+        help='faces of the 6890-vertex body, for drawing: an SMPL model file (.npz), a .npy of faces, or a '
+        'template file of SMPL, which adds the charts',
     )
     parser.add_argument(
         '--config',

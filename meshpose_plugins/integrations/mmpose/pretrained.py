@@ -1,7 +1,7 @@
 """How much of a module a checkpoint of another network fills."""
 from __future__ import annotations
 
-from typing import Dict, Optional, Tuple
+from typing import Dict, Optional
 
 from mmengine.model import BaseModule
 from mmengine.runner.checkpoint import CheckpointLoader
@@ -35,7 +35,7 @@ def report_pretrained(module: BaseModule, name: str) -> Optional[str]:
         raise ValueError(f"{name}.init_cfg: no tensor of {checkpoint} with the prefix '{prefix}' fits the "
                          f"{name}; the file has {found}: change prefix or checkpoint")
     groups = {"missing in it": [key for key in own if key not in theirs],
-              "of another shape": [key for key in own if key in theirs and key not in set(loaded)],
+              "of another shape": [key for key in own if key in theirs and own[key].shape != theirs[key].shape],
               "of it unexpected": [key for key in theirs if key not in own]}
     return (f"{name}: loaded {len(loaded)} of {len(own)} tensors from {checkpoint}"
             + "".join(f"; {len(keys)} {what}{_some(keys, ' (%s)')}" for what, keys in groups.items()))
@@ -44,7 +44,7 @@ def report_pretrained(module: BaseModule, name: str) -> Optional[str]:
 def _tensors(checkpoint: str, prefix: str) -> Dict[str, Tensor]:
     """Tensors whose names begin with the prefix, by the rest of the name."""
     content = CheckpointLoader.load_checkpoint(checkpoint, map_location="cpu", logger="silent")
-    state = content.get("state_dict", content)
+    state = {key.removeprefix("module."): value for key, value in content.get("state_dict", content).items()}
     prefix = f"{prefix}." if prefix and not prefix.endswith(".") else prefix
     return {key[len(prefix):]: value for key, value in state.items() if key.startswith(prefix)}
 
