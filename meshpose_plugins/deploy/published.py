@@ -8,6 +8,7 @@ file holds the tensors under ``["model"]["root"]``, their upsampler file under
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -25,15 +26,15 @@ _HEADS = {'x': 'SP_VERTEX_X', 'y': 'SP_VERTEX_Y', 'z': 'SP_VERTEX_Z', 'visibilit
 _RENAMED = [
     (r'backbone\.(.+)', r'model.model.0.encoder.\1'),
     (r'head\.network\.vertexpose\.conv\.(.+)', r'model.model.1.head_layers.SP_MESHPOSE.\1'),
-]
-for _own, _published in _HEADS.items():
-    for _layer, _place in (('expand', 'conv_z_1.0'), ('norm', 'conv_z_1.1'), ('project', 'conv_z_2.0')):
-        _RENAMED.append(
-            (
-                rf'head\.network\.regression\.nets\.{_own}\.{_layer}\.(.+)',
-                rf'model.model.1.head_layers.{_published}.{_place}.\1',
-            )
+    *(
+        (
+            rf'head\.network\.regression\.nets\.{net}\.{layer}\.(.+)',
+            rf'model.model.1.head_layers.{head}.{place}.\1',
         )
+        for net, head in _HEADS.items()
+        for layer, place in {'expand': 'conv_z_1.0', 'norm': 'conv_z_1.1', 'project': 'conv_z_2.0'}.items()
+    ),
+]
 
 
 def published_name(name: str) -> str | None:
@@ -74,11 +75,14 @@ def read_published(path: str | Path, part: str) -> dict[str, Tensor]:
     if not isinstance(tensors, dict):
         found = list(model)[:8] if isinstance(model, dict) else type(content).__name__
         raise ValueError(f"{path}: expected tensors under ['model']['{part}'], got {found}")
-    return tensors
+    return {name: value for name, value in tensors.items() if isinstance(value, Tensor)}
 
 
 def convert_network(
-    published: Mapping[str, Tensor], expected: Mapping[str, Sequence[int]], heatmap_size: Sequence[int]
+    published: Mapping[str, Tensor],
+    expected: Mapping[str, Sequence[int]],
+    heatmap_size: Sequence[int],
+    source: str | Path = 'the network',
 ) -> dict[str, Tensor]:
     """Rename the published network's tensors; extra ones are left out.
 
@@ -86,6 +90,7 @@ def convert_network(
         published: name -> tensor.
         expected: name -> shape of the tensors of the network that is to take them.
         heatmap_size: (h, w) of the heatmaps, px.
+        source: the file, for messages.
 
     Returns:
         name -> tensor for those of ``expected`` that the published network has.
@@ -98,16 +103,16 @@ def convert_network(
     wanted = {theirs: tuple(expected[name]) for name, theirs in names.items()}
     constants = _constants(heatmap_size, expected)
     wanted.update({name: tuple(value.shape) for name, value in constants.items()})
-    check_tensors(published, wanted, 'the network')
+    check_tensors(published, wanted, source)
     for name, value in constants.items():
         if not torch.equal(published[name].double(), value.double()):
-            raise ValueError(
-                f'the network is of another layout: {name} holds other values than the published one'
-            )
+            raise ValueError(f'{source} is of another layout: {name} holds other values than published')
     return {name: published[theirs].detach().clone() for name, theirs in names.items()}
 
 
-def convert_template(published: Mapping[str, Tensor], template: MeshTemplate) -> MeshTemplate:
+def convert_template(
+    published: Mapping[str, Tensor], template: MeshTemplate, source: str | Path = 'the upsampler'
+) -> MeshTemplate:
     """Give a template the published upsampler.
 
     Its two linear layers have no activation between them: multiplied out they are one, of 3.6 instead of 12.8
@@ -116,6 +121,7 @@ def convert_template(published: Mapping[str, Tensor], template: MeshTemplate) ->
     Args:
         published: name -> tensor of the upsampler.
         template: of the channels, with the upsampler's centre.
+        source: the file, for messages.
 
     Returns:
         the template with upsampler_weights (N, V) and upsampler_bias (N,).
@@ -134,7 +140,7 @@ def convert_template(published: Mapping[str, Tensor], template: MeshTemplate) ->
             'upsampling2.weight': (rows, hidden),
             'upsampling2.bias': (rows,),
         },
-        'the upsampler',
+        source,
     )
     weights, biases = zip(
         *(
@@ -168,16 +174,16 @@ def read_surface(path: str | Path, num_vertices: int) -> BodySurface:
     if not path.is_file():
         raise FileNotFoundError(f'surface {path} does not exist')
     try:
-        content = np.load(path, allow_pickle=False)
-        arrays = {'faces': content} if isinstance(content, np.ndarray) else content
+        arrays = _load_arrays(path, ('format_version', 'faces', 'f', 'vertices', 'v_template'))
+        faces = arrays.get('faces', arrays.get('f'))
         if 'format_version' in arrays:
             surface = load_template(path).surface
+        elif faces is not None:
+            vertices = arrays.get('vertices', arrays.get('v_template'))
+            surface = BodySurface(vertices, faces.astype(np.int64), None, None)
         else:
-            faces, vertices = (
-                _first(arrays, *names) for names in (('faces', 'f'), ('vertices', 'v_template'))
-            )
-            surface = None if faces is None else BodySurface(vertices, faces.astype(np.int64), None, None)
-    except (ValueError, OSError, EOFError) as error:
+            surface = None
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f'surface {path} cannot be read: {error}') from error
     if surface is None or surface.faces.shape[1:] != (3,):
         raise ValueError(f"surface {path}: expected faces (M, 3) under 'f' or 'faces', or a template file")
@@ -190,11 +196,16 @@ def read_surface(path: str | Path, num_vertices: int) -> BodySurface:
     return surface
 
 
-def _first(arrays: Mapping[str, np.ndarray], *names: str) -> np.ndarray | None:
-    return next((arrays[name] for name in names if name in arrays), None)
+def _load_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Those of the named arrays that an .npz holds; the array of an .npy as ``faces``."""
+    content = np.load(path, allow_pickle=False)
+    if isinstance(content, np.ndarray):
+        return {'faces': content}
+    with content:
+        return {name: content[name] for name in names if name in content}
 
 
-def check_tensors(tensors: Mapping[str, Tensor], wanted: Mapping[str, tuple], what: str) -> None:
+def check_tensors(tensors: Mapping[str, Tensor], wanted: Mapping[str, tuple], source: str | Path) -> None:
     """Raise ValueError with a list of all wanted tensors (name -> shape) that are missing or misshapen."""
     missing = [name for name in wanted if name not in tensors]
     misshapen = [
@@ -205,7 +216,7 @@ def check_tensors(tensors: Mapping[str, Tensor], wanted: Mapping[str, tuple], wh
     if missing or misshapen:
         lines = [f'  missing: {name}' for name in missing] + [f'  misshapen: {line}' for line in misshapen]
         raise ValueError(
-            f'{what} lacks {len(missing)} tensors and has {len(misshapen)} of another shape, of '
+            f'{source} lacks {len(missing)} tensors and has {len(misshapen)} of another shape, of '
             f'{len(wanted)}:\n' + '\n'.join(lines)
         )
 

@@ -40,14 +40,15 @@ def load_template(name: str | os.PathLike) -> MeshTemplate:
         ValueError: If the file is no template, or of another format version.
     """
     if isinstance(name, str) and name in builtin_templates():
-        return _read(_ASSETS / f'{name}.npz')
-    path = Path(name)
+        path = _ASSETS / f'{name}.npz'
+    else:
+        path = Path(name)
     if not path.is_file():
         raise FileNotFoundError(
             f"no template '{name}': neither a built-in one ({', '.join(builtin_templates())}) nor a file; "
             'tools/build_template.py makes template files'
         )
-    return _read(path.resolve())
+    return _read(path.resolve(), path.stat().st_mtime_ns)
 
 
 def save_template(template: MeshTemplate, path: str | os.PathLike) -> None:
@@ -89,7 +90,8 @@ def _fields(cls: type) -> list[str]:
 
 
 @lru_cache(maxsize=8)
-def _read(path: Path) -> MeshTemplate:
+def _read(path: Path, mtime_ns: int) -> MeshTemplate:
+    """Read a file; ``mtime_ns`` makes a file that was written again another entry of the cache."""
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}

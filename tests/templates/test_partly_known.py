@@ -83,6 +83,12 @@ def test_round_trip(tmp_path):
     assert not copy.surface.knows('vertices')
 
 
+def test_a_file_written_again_is_read_again(tmp_path):
+    for count in (4, 5):
+        save_template(MeshTemplate(name='some', body='none', num_vertices=count), tmp_path / 'some.npz')
+        assert load_template(tmp_path / 'some.npz').num_vertices == count
+
+
 def test_files_that_lack_too_much(tmp_path):
     np.savez(tmp_path / 'count.npz', format_version=1, name='x', body='y')
     with pytest.raises(ValueError, match=r'lacks vertices \(or num_vertices\)'):

@@ -43,22 +43,16 @@ def import_published(
     model_config = load_config(str(config))
     init_default_scope(model_config.get('default_scope', 'mmpose'))
     model = build_pose_estimator(model_config.copy().model)
-    head = model.head
-    heatmap_size = tuple(int(size / head.network.stride) for size in reversed(head.input_size))
+    heatmap_size = [int(size / model.head.network.stride) for size in reversed(model.head.input_size)]
     shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    try:
-        weights = published.convert_network(
-            published.read_published(network, published.NETWORK), shapes, heatmap_size
-        )
-    except ValueError as error:
-        raise ValueError(f'{network}: {error}') from None
-    try:
-        template = published.convert_template(
-            published.read_published(upsampler, published.UPSAMPLER),
-            load_template(model_config.model.head.template),
-        )
-    except ValueError as error:
-        raise ValueError(f'{upsampler}: {error}') from None
+    weights = published.convert_network(
+        published.read_published(network, published.NETWORK), shapes, heatmap_size, network
+    )
+    template = published.convert_template(
+        published.read_published(upsampler, published.UPSAMPLER),
+        load_template(model_config.model.head.template),
+        upsampler,
+    )
     if surface is not None:
         template = template.replace(surface=published.read_surface(surface, template.num_body_vertices))
 

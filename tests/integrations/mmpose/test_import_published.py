@@ -104,7 +104,7 @@ def test_command_reports_bad_files(tmp_path, capsys):
     arguments = [str(tmp_path / "bad.pth"), str(tmp_path / "bad.pth"), "--out", str(tmp_path / "out.pth")]
     assert main(arguments) == 1
     printed = capsys.readouterr().err
-    assert "bad.pth: the network lacks 1799 tensors and has 1 of another shape, of 1800" in printed
+    assert "bad.pth lacks 1799 tensors and has 1 of another shape, of 1800" in printed
     assert "misshapen: model.model.0.encoder.conv1.weight is (1,), expected (64, 3, 3, 3)" in printed
     assert "missing: model.model.1.branch_models.SP_MESHPOSE.grid" in printed
     assert main([*arguments[:3], str(tmp_path / "out.bin")]) == 1
