@@ -38,8 +38,8 @@ def import_published(
         FileNotFoundError, ValueError: naming the file, and all tensors that are missing or misshapen.
     """
     out = Path(out)
-    if out.suffix != '.pth':
-        raise ValueError(f'--out {out}: expected a name ending with .pth')
+    if out.suffix in ('.npz', '.safetensors'):
+        raise ValueError(f'--out {out}: the checkpoint is a torch file: choose a name ending with .pth')
     model_config = load_config(str(config))
     init_default_scope(model_config.get('default_scope', 'mmpose'))
     model = build_pose_estimator(model_config.copy().model)

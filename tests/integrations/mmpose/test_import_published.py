@@ -107,8 +107,8 @@ def test_command_reports_bad_files(tmp_path, capsys):
     assert "bad.pth lacks 1799 tensors and has 1 of another shape, of 1800" in printed
     assert "misshapen: model.model.0.encoder.conv1.weight is (1,), expected (64, 3, 3, 3)" in printed
     assert "missing: model.model.1.branch_models.SP_MESHPOSE.grid" in printed
-    assert main([*arguments[:3], str(tmp_path / "out.bin")]) == 1
-    assert "expected a name ending with .pth" in capsys.readouterr().err
+    assert main([*arguments[:3], str(tmp_path / "out.npz")]) == 1
+    assert "choose a name ending with .pth" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["bad.pth"]
 
 
