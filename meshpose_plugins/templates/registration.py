@@ -1,7 +1,7 @@
 """Fit one body to the surface of another: first its shape and pose, then, smoothly, every vertex.
 
-Sources: P. Besl, N. McKay, "A method for registration of 3-D shapes", PAMI 1992; B. Amberg, S. Romdhani, T. Vetter,
-"Optimal step nonrigid ICP algorithms for surface registration", CVPR 2007.
+Sources: P. Besl, N. McKay, "A method for registration of 3-D shapes", PAMI 1992; B. Amberg, S. Romdhani,
+T. Vetter, "Optimal step nonrigid ICP algorithms for surface registration", CVPR 2007.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class RegistrationSettings:
     """How a body is fitted.
 
     Attributes:
-        joint_steps, surface_steps, finger_steps: Gauss-Newton steps on the joints alone, then on the surface, then
-            with the fingers.
+        joint_steps, surface_steps, finger_steps: Gauss-Newton steps on the joints alone, then on the surface,
+            then with the fingers.
         joint_weight: Weight of a joint's squared distance against that of the whole surface.
         pose_weight, shape_weight: Pull towards the rest pose (square radians) and the middle shape.
         stiffness: Smoothness of the displacements in the steps of the last stage.
@@ -100,8 +100,9 @@ class BodyRegistration:
     Args:
         body: The body that is fitted.
         target: The body whose surface it takes.
-        segments, target_segments: Body segments of their vertices; parts of the body find partners in the same or
-            a neighbouring segment only, so that no point jumps from an arm to the trunk or from leg to leg.
+        segments, target_segments: Body segments of their vertices; parts of the body find partners in the
+            same or a neighbouring segment only, so that no point jumps from an arm to the trunk or from leg
+            to leg.
         outer: (N,) which vertices of the body are on its outside; the others only follow.
         settings: See :class:`RegistrationSettings`.
         report: Called with a line of text after each stage.
@@ -157,7 +158,7 @@ class BodyRegistration:
         return FittedBody(vertices, posed, parameters[: self._num_shapes], float(np.exp(parameters[-1])))
 
     def _pose(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Vertices (B, N, 3) and joints (B, J, 3) of parameters (B, Q): shape, turns, translation, log of size."""
+        """Vertices (B, N, 3) and joints (B, J, 3) of parameters (B, Q): shape, turns, place, log of size."""
         first, last = self._num_shapes, self._num_shapes + 3 * len(self._turned)
         rotations = np.tile(np.eye(3), (len(parameters), len(self.body.joint_names), 1, 1))
         turns = Rotation.from_rotvec(parameters[:, first:last].reshape(-1, 3)).as_matrix()
@@ -167,7 +168,9 @@ class BodyRegistration:
         offset = parameters[:, None, last : last + 3]
         return posed.vertices * size + offset, posed.joints * size + offset
 
-    def _step(self, parameters: np.ndarray, free: np.ndarray, surface: bool, delta: float = 1e-3) -> np.ndarray:
+    def _step(
+        self, parameters: np.ndarray, free: np.ndarray, surface: bool, delta: float = 1e-3
+    ) -> np.ndarray:
         """One Gauss-Newton step with numerical derivatives."""
         settings, free = self.settings, np.flatnonzero(free)
         varied = np.tile(parameters, (len(free) + 1, 1))
@@ -181,7 +184,9 @@ class BodyRegistration:
         normal, right = weight * jacobian @ jacobian.T, weight * jacobian @ joint_error.ravel()
         if surface:
             for ids, directions, error, share in self._pairs(vertices[0]):
-                change = np.einsum('qpd,pd->qp', vertices[1:, ids] - vertices[0, ids], directions) / steps[:, None]
+                change = (
+                    np.einsum('qpd,pd->qp', vertices[1:, ids] - vertices[0, ids], directions) / steps[:, None]
+                )
                 normal += share * change @ change.T
                 right += share * change @ error
         pull = np.full(len(parameters), settings.pose_weight)
@@ -242,7 +247,8 @@ class BodyRegistration:
         vertices, joints = self._pose(parameters[None])
         away = np.linalg.norm(joints[0, self._marks] - self._mark_targets, axis=1).mean()
         self.report(
-            f'{stage}: {1000 * self._distance(vertices[0]):.1f} mm from the surface, joints {1000 * away:.0f} mm'
+            f'{stage}: {1000 * self._distance(vertices[0]):.1f} mm from the surface, '
+            f'joints {1000 * away:.0f} mm'
         )
 
 

@@ -77,7 +77,9 @@ def test_shipped_file(shipped, template, tmp_path):
 
 def test_carried_vertices_are_where_the_file_says(shipped, template):
     ids = np.arange(0, 6890, 7)
-    faces, places = shipped.carry(np.stack([ids] * 3, axis=1), np.tile([1.0, 0, 0], (len(ids), 1)), template.surface)
+    faces, places = shipped.carry(
+        np.stack([ids] * 3, axis=1), np.tile([1.0, 0, 0], (len(ids), 1)), template.surface
+    )
     found = template.surface.points(faces, places)
     assert np.linalg.norm(found - shipped.points(template.surface)[ids], axis=1).max() < 1e-5
 
@@ -110,7 +112,7 @@ def test_a_quick_fit_agrees_with_the_shipped_file(body, shipped, template):
     assert np.median(away) < 0.01 and len(lines) == 4
     assert found.errors['surface'] < 2 and found.errors['segments_or_beside'] > 99
     assert found.errors['face'] < 25 and found.errors['joints'] < 40
-    measured = measure_correspondence(found, body, load_body('anny'))
+    measured = measure_correspondence(found, body, load_body('anny'), np.ones(6890, bool))
     np.testing.assert_allclose(measured['joints'], found.errors['joints'], rtol=1e-5)
 
 
@@ -124,7 +126,9 @@ def test_outside_of_a_body_with_a_mouth():
     ball = trimesh.creation.icosphere(subdivisions=2)
     vertices = np.concatenate([ball.vertices, 0.5 * ball.vertices])
     faces = np.concatenate([ball.faces, ball.faces + len(ball.vertices)])
-    np.testing.assert_array_equal(outer_vertices(vertices, faces), np.arange(len(vertices)) < len(ball.vertices))
+    np.testing.assert_array_equal(
+        outer_vertices(vertices, faces), np.arange(len(vertices)) < len(ball.vertices)
+    )
 
 
 def test_projection_prefers_the_side_that_faces_the_same_way():
@@ -180,7 +184,9 @@ def test_files_on_the_templates_own_surface_are_left_alone(tmp_path, template):
     charts = smpl_topology.charts_or_skip()
     path = tmp_path / 'own.json'
     i, u, v = annotation_file(path, charts, densepose_surface='anny')
-    plain, carried = DensePoseCoco(path, template), DensePoseCoco(path, template, correspondence='smpl_to_anny')
+    plain, carried = DensePoseCoco(path, template), DensePoseCoco(
+        path, template, correspondence='smpl_to_anny'
+    )
     np.testing.assert_array_equal(plain[0].points.vertex_ids, carried[0].points.vertex_ids)
     annotation_file(path, charts, densepose_surface='other')
     with pytest.raises(ValueError, match=r"'other'.*starts at 'smpl'"):
@@ -224,4 +230,5 @@ def test_poses_on_both_bodies_carry_alike(body, shipped, template):
     own = body.pose(np.full(10, 0.5), same).vertices
     size = np.ptp(body.vertices[:, 2]) / np.ptp(anny.vertices[:, 2])
     away = np.linalg.norm(carried * size - own - (carried * size - own).mean(axis=1, keepdims=True), axis=2)
-    assert away.mean() < 0.08  # the bodies differ in shape and where their joints are; a wrong limb would be far off
+    # The bodies differ in shape and in where their joints are; a wrong limb would be far off.
+    assert away.mean() < 0.08
