@@ -10,6 +10,7 @@ from pathlib import Path
 from meshpose_plugins.bodies import load_body
 from meshpose_plugins.data.parametric import FORMATS, concatenate, convert_people, read_people
 from meshpose_plugins.templates import load_template
+from meshpose_plugins.templates.correspondence import builtin_correspondences
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -18,7 +19,9 @@ def _parser() -> argparse.ArgumentParser:
     add('format', choices=list(FORMATS), help='humandata also for Human3.6M and MPI-INF-3DHP')
     add('files', nargs='+', help="the data set's files; for 3dpw also folders of sequence files")
     add('--out', required=True, help='folder for annotations.json and meshes.npz')
-    add('--template', required=True, help="template on the data set's body: a name or the path of its .npz")
+    add('--template', default='anny', help='name or path of the template (default anny)')
+    add('--correspondence', help="for a template on another body than the data set's: the correspondence from the "
+        "data set's body to it (default BODY_to_BODY where one ships, such as smpl_to_anny)")
     add('--model-path', required=True,
         help='your SMPL or SMPL-X model file, or the folder with those of each gender')
     add('--gender', choices=('neutral', 'female', 'male'),
@@ -38,8 +41,12 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.gender:
             people.genders = [arguments.gender] * len(people)
         body = partial(_body, people.body, arguments.model_path)
-        report = convert_people(people, load_template(arguments.template), body, arguments.out,
-                                arguments.images, arguments.focal, not arguments.quiet)
+        template = load_template(arguments.template)
+        correspondence = arguments.correspondence
+        if correspondence is None and f'{people.body}_to_{template.body}' in builtin_correspondences():
+            correspondence = f'{people.body}_to_{template.body}'
+        report = convert_people(people, template, body, arguments.out, arguments.images, arguments.focal,
+                                correspondence, not arguments.quiet)
     except (ValueError, FileNotFoundError, ImportError) as error:
         print(f'convert_dataset: {error}', file=sys.stderr)
         return 2

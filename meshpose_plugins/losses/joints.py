@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from typing import Optional, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,8 +28,8 @@ class JointLoss(MeshPoseLoss):
     Args:
         target: 'keypoints' (2-D, ``targets.keypoints``), 'joints' (3-D, ``targets.joints``) or 'mesh' (3-D,
             the true mesh through the same regressor).
-        regressor: 'keypoints' or 'joints' of the template, or a matrix (J, V); default: the template's for
-            the target.
+        regressor: 'keypoints' or 'joints' of the template (made symmetric), or a matrix (J, V), taken as it is;
+            default: the template's for the target.
         template: name or path of the template, for regressors that are named.
         loss_weight: factor of this loss in the sum.
         which: 'fused', 'regressed' or 'vertexpose'; the latter in 2-D whatever the target.
@@ -112,6 +113,31 @@ class JointLoss(MeshPoseLoss):
         return target.to(like.dtype), getattr(targets, f"{self.target}_valid")
 
 
+def symmetric_regressor(regressor: np.ndarray, vertices: np.ndarray, symmetry: np.ndarray) -> np.ndarray:
+    """Mean of a regressor and its mirror image, so that a flipped person's joints are the flipped joints.
+
+    Regressors are fitted side by side; ours differ by up to 9 mm between left and right.
+
+    Args:
+        regressor: (J, V); joints come in left-right pairs, or lie in the middle.
+        vertices: rest pose, (V, 3).
+        symmetry: left-right partner of every vertex, (V,).
+
+    Returns:
+        (J, V).
+
+    Raises:
+        ValueError: a joint has no partner.
+    """
+    mirrored = regressor[:, symmetry]
+    distances = np.linalg.norm((mirrored @ vertices)[:, None] - regressor @ vertices, axis=-1)
+    partner = distances.argmin(1)
+    if (partner[partner] != np.arange(len(partner))).any():
+        alone = int(np.flatnonzero(partner[partner] != np.arange(len(partner)))[0])
+        raise ValueError(f"joint {alone} of the regressor has no left-right partner")
+    return (regressor + mirrored[partner]) / 2
+
+
 def _regressor(regressor, template: Optional[str]) -> Tensor:
     """Matrix (J, V) of a name or of itself."""
     if isinstance(regressor, str):
@@ -123,7 +149,8 @@ def _regressor(regressor, template: Optional[str]) -> Tensor:
             raise ValueError(f"JointLoss: regressor={regressor!r} needs template='anny', or give a matrix (J, V)")
         from meshpose_plugins.templates import load_template
         loaded = load_template(template)
-        regressor = loaded.keypoint_regressor if regressor == "keypoints" else loaded.joint_regressor
+        matrix = loaded.keypoint_regressor if regressor == "keypoints" else loaded.joint_regressor
+        regressor = symmetric_regressor(matrix, loaded.vertices, loaded.symmetry)
     matrix = torch.tensor(regressor) if not isinstance(regressor, Tensor) else regressor
     check_shape("regressor", matrix, "J", "V")
     return matrix if matrix.is_floating_point() else matrix.float()

@@ -6,7 +6,9 @@ import cv2
 import numpy as np
 import pytest
 from random_smpl import smpl_template, write_smpl
+from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
+from smpl_topology import asset
 
 pytest.importorskip('smplx')
 
@@ -15,7 +17,7 @@ from meshpose_plugins.cli import convert_dataset  # noqa: E402
 from meshpose_plugins.data import DensePoseCoco  # noqa: E402
 from meshpose_plugins.data.parametric import convert_people, read_people  # noqa: E402
 from meshpose_plugins.data.parametric.placement import fit_translation, project  # noqa: E402
-from meshpose_plugins.templates import save_template  # noqa: E402
+from meshpose_plugins.templates import load_template, save_template  # noqa: E402
 
 COUNT = 3
 K = np.array([[900.0, 0, 320], [0, 900, 240], [0, 0, 1]])
@@ -221,8 +223,8 @@ def test_a_body_file_of_the_wrong_model_is_named(tmp_path, model, template, caps
     assert 'nobody is left to convert' in capsys.readouterr().err
     assert convert_dataset.main([*arguments, '--model-path', str(tmp_path / 'models'), '--gender', 'male']) == 0
     assert '| read | people converted | 3 |' in capsys.readouterr().out
-    assert convert_dataset.main([*arguments[:-1], 'anny', '--model-path', str(model[0])]) == 2
-    assert "template 'anny' lies on the body 'anny'" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="template 'anny' lies on the body 'anny'.*or correspondence='smpl_to_anny'"):
+        convert_people(people, load_template('anny'), bodies(model), tmp_path / 'out3', progress=False)
 
 
 @pytest.mark.parametrize('changes, match', [
@@ -259,3 +261,24 @@ def test_the_translation_is_found_again():
     joints, offset = rng.normal(size=(22, 3)) * 0.4, np.array([0.3, -0.4, 6.0])
     pixels = np.column_stack([project(joints + offset, K)[:, :2], rng.uniform(0.5, 1, 22)])
     np.testing.assert_allclose(fit_translation(joints, pixels, K), offset, atol=1e-9)
+
+
+def test_people_of_smpl_reach_a_template_on_anny(tmp_path, capsys):
+    """The surface of a real body of SMPL's topology: the template's vertices lie on it, where they belong."""
+    rest = asset()['template'].astype(np.float32)
+    near = cKDTree(rest).query(rest, 5)[1]  # the true faces are not free: small ones at every vertex instead
+    faces = np.concatenate([near[:, [0, 1, 2]], near[:, [0, 3, 4]]])[:13776]
+    write_smpl(tmp_path / 'SMPL_NEUTRAL.npz', v_template=rest, f=faces,
+               J_regressor=np.full((24, 6890), 1 / 6890, np.float32), shapedirs=np.zeros((6890, 3, 10)))
+    turn = Rotation.from_rotvec([np.pi, 0, 0])  # upright before a camera whose y points down
+    np.savez(tmp_path / 'a.npz', **human_data(smpl=parameters(
+        global_orient=np.tile(turn.as_rotvec(), (COUNT, 1)), transl=np.tile([0, 0, 6.0], (COUNT, 1)))))
+    assert convert_dataset.main(['humandata', str(tmp_path / 'a.npz'), '--out', str(tmp_path / 'out'), '--quiet',
+                                 '--model-path', str(tmp_path / 'SMPL_NEUTRAL.npz'), '--gender', 'neutral']) == 0
+    assert '| read | people converted | 3 |' in capsys.readouterr().out
+    anny = load_template('anny')
+    record = DensePoseCoco(tmp_path / 'out/annotations.json', anny, tmp_path / 'out/meshes.npz')[0]
+    keypoints = dict(zip(anny.keypoint_names, anny.keypoints(record.vertices_camera)))
+    assert keypoints['nose'][1] < -0.4 < 0.4 < keypoints['left_ankle'][1], 'y points down'
+    assert keypoints['left_wrist'][0] > 0.2 and keypoints['right_wrist'][0] < -0.2, 'facing the camera'
+    assert keypoints['nose'][2] < -0.02

@@ -19,6 +19,8 @@ from meshpose_plugins.data.parametric.placement import place
 from meshpose_plugins.data.report import ReadReport
 from meshpose_plugins.data.synthetic.writer import ANNOTATIONS, MESHES, write_text
 from meshpose_plugins.rendering import Raster, vertex_visibility
+from meshpose_plugins.templates.correspondence import load_correspondence
+from meshpose_plugins.templates.projection import TriangleFinder
 
 if TYPE_CHECKING:
     from meshpose_plugins.bodies.smpl import SmplBody
@@ -36,6 +38,7 @@ def convert_people(
     out: str | Path,
     image_root: str | Path | None = None,
     focal: float | None = None,
+    correspondence: str | Path | None = None,
     progress: bool = True,
 ) -> ReadReport:
     """Pose all people, project them and write ``annotations.json`` and ``meshes.npz``.
@@ -45,27 +48,25 @@ def convert_people(
 
     Args:
         people: see :func:`meshpose_plugins.data.parametric.read_people`.
-        template: the template, on the same body.
+        template: the template.
         load_body: gives the body of a gender ('neutral', 'female', 'male').
         out: folder to write to.
         image_root: folder of the images, to read sizes that the file lacks and to leave out people whose image
             is missing; None trusts the file.
         focal: focal length in px for people whose file names no camera; None places these by 2-D joints.
+        correspondence: for a template on another body, name or file of the correspondence from the people's
+            body to it, such as 'smpl_to_anny'.
         progress: show a progress bar.
 
     Returns:
         What was converted and left out.
 
     Raises:
-        ValueError: the template lies on another body, or nobody is left.
+        ValueError: the template lies on another body and no correspondence leads to it, or nobody is left.
     """
-    if template.body != people.body:
-        raise ValueError(
-            f"{people.source}: has parameters of '{people.body}', but template '{template.name}' lies on the "
-            f"body '{template.body}'; give a template of '{people.body}' (tools/build_template.py makes one)"
-        )
+    corners = _Corners(people, template, correspondence)
     report = ReadReport(people.source, {'people in the file': len(people)})
-    converter = _Converter(people, template, load_body, image_root, focal, report)
+    converter = _Converter(people, template, corners, load_body, image_root, focal, report)
     results = []
     for chunk in track(converter.chunks(), 'converting', disable=not progress):
         results += converter.convert(chunk)
@@ -78,11 +79,41 @@ def convert_people(
     return report
 
 
+class _Corners:
+    """The template's vertices as places on the people's body: three of its vertices each, and their weights."""
+
+    def __init__(self, people: ParametricPeople, template: MeshTemplate, correspondence) -> None:
+        self.template, self.carried = template, None
+        if template.body == people.body:
+            return
+        found = None if correspondence is None else load_correspondence(correspondence)
+        if found is None or (found.source, found.target) != (people.body, template.body):
+            raise ValueError(
+                f"{people.source}: has parameters of '{people.body}', but template '{template.name}' lies on the "
+                f"body '{template.body}'; give a template of '{people.body}' (tools/build_template.py makes one), "
+                f"or correspondence='{people.body}_to_{template.body}'"
+                + (f" (the one given leads from '{found.source}' to '{found.target}')" if found else '')
+            )
+        self.carried = found.points(template.surface)
+
+    def on(self, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return vertex ids (V, 3) and weights (V, 3) on a body of these faces."""
+        if self.carried is None:
+            ids = np.repeat(self.template.source_vertex_ids[:, None], 3, axis=1)
+            return ids, np.full(ids.shape, 1 / 3)
+        kinds = np.zeros(max(len(faces), self.template.num_vertices), np.int64)
+        finder = TriangleFinder(self.carried[faces], kinds[:len(faces)])
+        found, weights, _ = finder(self.template.vertices.astype(np.float64), kinds[:self.template.num_vertices])
+        return faces[found], weights
+
+
 class _Converter:
     """Poses and projects people a chunk at a time, and counts those that cannot be."""
 
-    def __init__(self, people, template, load_body, image_root, focal, report: ReadReport) -> None:
-        self.people, self.template, self.load_body = people, template, load_body
+    def __init__(
+        self, people, template, corners: _Corners, load_body, image_root, focal, report: ReadReport
+    ) -> None:
+        self.people, self.template, self.corners, self.load_body = people, template, corners, load_body
         self.image_root = None if image_root is None else Path(image_root)
         self.focal, self.report = focal, report
         self._sizes: dict[str, tuple[int, int] | None] = {}
@@ -113,16 +144,18 @@ class _Converter:
             self.report.dropped['person: parameters do not fit the body model'] += len(rows)
             self.report.problems.append(f'{people.source}: {error}')
             return []
+        faces = np.asarray(body.faces)
+        corners = self.corners.on(faces)
         converted = []
         for place_in_chunk, row in enumerate(rows):
-            result = self._one(people, place_in_chunk, posed, np.asarray(body.faces))
+            result = self._one(people, place_in_chunk, posed, faces, corners)
             if isinstance(result, str):
                 self.report.dropped[result] += 1
             else:
                 converted.append(dict(result, row=int(row)))
         return converted
 
-    def _one(self, people: ParametricPeople, k: int, posed, faces: np.ndarray) -> dict | str:
+    def _one(self, people: ParametricPeople, k: int, posed, faces: np.ndarray, corners) -> dict | str:
         size = self._size(people.image_paths[k], people.image_sizes[k], people.intrinsics[k])
         if size is None:
             return 'person: image is missing or unreadable'
@@ -139,15 +172,17 @@ class _Converter:
         box = self._box(people.bboxes[k], xyz, size)
         if box is None:
             return 'person: outside the image'
-        ids = self.template.source_vertex_ids
-        mesh = vertices[ids]
+        ids, weights = corners
+        mesh, projected = (np.einsum('vk,vkd->vd', weights, points[ids]) for points in (vertices, xyz))
         relative = mesh - self.template.joints(mesh)[self.template.root_joint]
         canvas = np.broadcast_to(np.int32(-1), (size[1], size[0]))
-        seen = vertex_visibility(Raster(canvas, canvas, canvas), xyz.astype(np.float32), faces, ids)
+        # A vertex between three of the body's is seen where the nearest of them is.
+        nearest = np.take_along_axis(ids, weights.argmax(1)[:, None], 1)[:, 0]
+        seen = vertex_visibility(Raster(canvas, canvas, canvas), xyz.astype(np.float32), faces, nearest)
         return dict(
             box=box,
             size=size,
-            vertices_image=np.column_stack([xyz[ids, :2], relative[:, 2] * pixels_per_metre]).astype(np.float32),
+            vertices_image=np.column_stack([projected[:, :2], relative[:, 2] * pixels_per_metre]).astype(np.float32),
             vertices_camera=relative.astype(np.float32),
             visibility=seen.astype(np.uint8),
         )

@@ -22,6 +22,8 @@ from .transforms import flip_matrix
 
 #: Part of the box that is kept of people whose keypoints are not known, cut at the bottom.
 KEPT_WITHOUT_KEYPOINTS = {'half_body': 0.55, 'head_shoulders': 0.3}
+#: Least size of a region's box, as a part of the person's box.
+SMALLEST_REGION = np.float32(0.25)
 MODES = ('side', *REGIONS)
 
 
@@ -111,7 +113,11 @@ class RandomTruncation(BaseTransform):
         if mode != 'side':
             keep, side = KEPT_WITHOUT_KEYPOINTS[mode], 'bottom'
             box = region_box(*self._keypoints(results), mode, padding)
-        if box is None:
+        if box is not None:
+            # A body seen end on has its keypoints in one place: closer than this it is not recognised.
+            smallest = SMALLEST_REGION * results['bbox_scale'][0].max()
+            box = box[0], box[1] * max(1, smallest / box[1].max())
+        else:
             box = truncate_box(results['bbox_center'][0], results['bbox_scale'][0], keep, side)
         results['bbox_center'], results['bbox_scale'] = box[0][None], box[1][None]
         return results

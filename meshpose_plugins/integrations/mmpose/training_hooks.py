@@ -35,43 +35,52 @@ def _check_names(hook: Hook, names: Sequence[str], criterion: MeshPoseCriterion)
 
 @HOOKS.register_module()
 class LossWeightSchedule(Hook):
-    """Set loss weights by the iteration: ``[(0, 0.0), (2000, 0.0), (4000, 0.1)]`` is off, then a ramp, then 0.1.
+    """Change loss weights by the iteration: ``[(2000, 0.0), (4000, 1.0)]`` is off, then a ramp to the full weight.
 
-    A weight depends on the iteration alone, so a resumed run has the right one at once. A loss whose weight is
-    0 is not computed. The weights are logged as ``weight/<name>``.
+    The factors multiply the ``loss_weight`` of the config, so that a loss that is switched off there stays off.
+    A weight depends on the iteration alone: a resumed run has the right one at once. A loss whose weight is 0
+    is not computed. The weights are logged as ``weight/<name>``.
 
     Args:
-        weights: name of a loss in the head's ``losses`` -> pairs (iteration, weight), in order; before the
-            first pair its weight holds, after the last one the last.
-        interpolation: between two pairs: 'linear' ramps, or 'step', where the earlier weight holds.
+        factors: name of a loss in the head's ``losses`` -> pairs (iteration, factor), in order; before the
+            first pair its factor holds, after the last one the last.
+        interpolation: between two pairs: 'linear' ramps, or 'step', where the earlier factor holds.
 
     Example:
-        >>> custom_hooks = [dict(type='LossWeightSchedule', weights=dict(silhouette=[(0, 0.0), (4000, 0.1)]))]
+        >>> custom_hooks = [dict(type='LossWeightSchedule', factors=dict(silhouette=[(0, 0.0), (4000, 1.0)]))]
     """
 
-    def __init__(self, weights: dict[str, Sequence[tuple[int, float]]], interpolation: str = 'linear') -> None:
+    def __init__(self, factors: dict[str, Sequence[tuple[int, float]]], interpolation: str = 'linear') -> None:
         if interpolation not in INTERPOLATIONS:
             raise ValueError(
                 f"LossWeightSchedule: interpolation={interpolation!r}: expected 'linear' or 'step'"
             )
         self.interpolation = interpolation
-        self.weights = {name: _checked_pairs(name, pairs) for name, pairs in weights.items()}
+        self.factors = {name: _checked_pairs(name, pairs) for name, pairs in factors.items()}
+        self._full_weights: dict[str, float] = {}
 
     def before_train(self, runner) -> None:
-        """Check the names."""
-        _check_names(self, self.weights, _criterion(runner, self))
+        """Check the names, and note the weights of the config."""
+        criterion = _criterion(runner, self)
+        _check_names(self, self.factors, criterion)
+        self._full_weights = {name: criterion.losses[name].loss_weight for name in self.factors}
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
         """Set the weights of this iteration."""
         criterion = _criterion(runner, self)
-        for name in self.weights:
-            weight = self.weight_at(name, runner.iter)
+        for name, full in self._full_weights.items():
+            weight = full * self.factor_at(name, runner.iter)
             criterion.losses[name].loss_weight = weight
             runner.message_hub.update_scalar(f'train/weight/{name}', weight)
 
-    def weight_at(self, name: str, iteration: int) -> float:
-        """Weight of a loss in an iteration, counted from 0."""
-        pairs = self.weights[name]
+    def after_train(self, runner) -> None:
+        """Leave the weights as the config has them."""
+        for name, full in self._full_weights.items():
+            _criterion(runner, self).losses[name].loss_weight = full
+
+    def factor_at(self, name: str, iteration: int) -> float:
+        """Factor of a loss in an iteration, counted from 0."""
+        pairs = self.factors[name]
         before = [pair for pair in pairs if pair[0] <= iteration]
         if not before:
             return pairs[0][1]
@@ -84,17 +93,17 @@ class LossWeightSchedule(Hook):
 
 def _checked_pairs(name: str, pairs: Sequence) -> list[tuple[int, float]]:
     try:
-        checked = [(int(iteration), float(weight)) for iteration, weight in pairs]
+        checked = [(int(iteration), float(factor)) for iteration, factor in pairs]
     except (TypeError, ValueError):
         checked = []
     iterations = [iteration for iteration, _ in checked]
     if (
         not checked
         or iterations != sorted(set(iterations))
-        or not all(isfinite(weight) and weight >= 0 for _, weight in checked)
+        or not all(isfinite(factor) and factor >= 0 for _, factor in checked)
     ):
         raise ValueError(
-            f'LossWeightSchedule: weights[{name!r}] must be pairs (iteration, weight >= 0) with rising '
+            f'LossWeightSchedule: factors[{name!r}] must be pairs (iteration, factor >= 0) with rising '
             f'iterations, got {pairs}'
         )
     return checked
