@@ -147,14 +147,15 @@ def load_correspondence(name: str | os.PathLike) -> SurfaceCorrespondence:
         ValueError: If the file is no correspondence, or of another version.
     """
     if isinstance(name, str) and name in builtin_correspondences():
-        return _read(_ASSETS / f'{name}.npz')
-    path = Path(name)
+        path = _ASSETS / f'{name}.npz'
+    else:
+        path = Path(name)
     if not path.is_file():
         raise FileNotFoundError(
             f"no correspondence '{name}': neither a built-in one ({', '.join(builtin_correspondences())}) nor "
             'a file; tools/build_correspondence.py makes such files'
         )
-    return _read(path.resolve())
+    return _read(path.resolve(), path.stat().st_mtime_ns)
 
 
 def save_correspondence(correspondence: SurfaceCorrespondence, path: str | os.PathLike) -> None:
@@ -176,7 +177,8 @@ def save_correspondence(correspondence: SurfaceCorrespondence, path: str | os.Pa
 
 
 @lru_cache(maxsize=8)
-def _read(path: Path) -> SurfaceCorrespondence:
+def _read(path: Path, mtime_ns: int) -> SurfaceCorrespondence:
+    """Read a file; ``mtime_ns`` makes a file that was written again another entry of the cache."""
     arrays = read_arrays(path, 'correspondence')
     version = int(arrays.get('correspondence_version', 0))
     if version != FORMAT_VERSION:
