@@ -29,7 +29,6 @@ class Family:
         name: what `load_body` calls it.
         title: what its publishers call it.
         num_vertices, num_joints: sizes by which a file is told.
-        joints: names of the joints that have poses of their own, by parameter, in the file's order.
         files: patterns of file names below a folder, with {gender} and its first letter {g}.
         site: where it is obtained.
     """

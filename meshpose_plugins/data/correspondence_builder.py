@@ -66,7 +66,7 @@ def build_correspondence(
         fitted, still, segments[fitted.name], segments[still.name], outer[fitted.name], settings, report
     ).run()
     standing = rest_pose(still).vertices.astype(float)
-    source_place, target_place = (standing, place.vertices) if still is source else (place.vertices, standing)
+    source_place, target_place = (standing, place) if still is source else (place, standing)
     outside = np.flatnonzero(outer[target.name][target.faces].all(axis=1))
     found, barycentrics, distances = project_vertices(
         source_place,

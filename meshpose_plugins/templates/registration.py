@@ -49,23 +49,6 @@ class RegistrationSettings:
     stiffness: tuple[float, ...] = (300, 100, 100, 30, 30, 10, 10, 5, 5, 3, 3, 2, 2)
 
 
-@dataclass(frozen=True)
-class FittedBody:
-    """A body in the place of another.
-
-    Attributes:
-        vertices: (N, 3) its vertices on the other's surface, metres.
-        posed: (N, 3) the same before the last, free stage.
-        shape: (S,) its shape parameters.
-        scale: Its size beyond what its shape parameters give.
-    """
-
-    vertices: np.ndarray
-    posed: np.ndarray
-    shape: np.ndarray
-    scale: float
-
-
 class SurfaceSamples:
     """Points on a surface among which those of a compatible body segment and direction are found quickly.
 
@@ -132,12 +115,11 @@ class BodyRegistration:
         self._num_limbs = len(names)
         self._num_shapes = len(body.shape_names)
 
-    def run(self) -> FittedBody:
-        """Fit and return the body."""
+    def run(self) -> np.ndarray:
+        """Fit and return the body's vertices (N, 3) on the target's surface, metres."""
         settings = self.settings
         start = self._num_shapes + 3 * len(self._turned)
         parameters = np.concatenate([np.full(self._num_shapes, 0.5), np.zeros(start - self._num_shapes + 4)])
-        parameters[0] = 0.5
         parameters[start : start + 3] = self._mark_targets.mean(axis=0) - self._pose(parameters[None])[1][
             0, self._marks
         ].mean(axis=0)
@@ -152,10 +134,9 @@ class BodyRegistration:
         for _ in range(settings.finger_steps):
             parameters = self._step(parameters, np.ones(len(parameters), bool), surface=True)
         self._say('with fingers', parameters)
-        posed = self._pose(parameters[None])[0][0]
-        vertices = self._refine(posed)
+        vertices = self._refine(self._pose(parameters[None])[0][0])
         self.report(f'free: {1000 * self._distance(vertices):.1f} mm')
-        return FittedBody(vertices, posed, parameters[: self._num_shapes], float(np.exp(parameters[-1])))
+        return vertices
 
     def _pose(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Vertices (B, N, 3) and joints (B, J, 3) of parameters (B, Q): shape, turns, place, log of size."""
