@@ -10,6 +10,7 @@ from meshpose_plugins.bodies import BodyModel
 from meshpose_plugins.bodies.pose_transfer import has_makehuman_rig
 from meshpose_plugins.rendering.rasterizer import rasterize
 from meshpose_plugins.rendering.visibility import vertex_visibility
+from meshpose_plugins.templates import BodySurface
 from meshpose_plugins.templates.correspondence import SurfaceCorrespondence
 from meshpose_plugins.templates.mesh_topology import face_normals, topological_mirror, unique_edges
 from meshpose_plugins.templates.projection import TriangleFinder, closest_point_barycentrics
@@ -39,7 +40,7 @@ def build_correspondence(
 
     The body with MakeHuman's rig is shaped and posed like the other one at rest, and then drawn onto its
     surface; each source vertex goes to the nearest triangle that faces the same way, in the same body segment
-    or one beside it.
+    or one beside it. The left half decides, the right half mirrors it.
 
     Args:
         source, target: One with MakeHuman's rig (anny), the other of the SMPL family.
@@ -76,7 +77,7 @@ def build_correspondence(
         target.faces[outside],
         segments[target.name],
     )
-    found = outside[found]
+    found, barycentrics, decided = mirror_left_half(source, target, outside[found], barycentrics)
     correspondence = SurfaceCorrespondence(
         source=source.name,
         target=target.name,
@@ -86,7 +87,7 @@ def build_correspondence(
         errors={},
     )
     errors = measure_correspondence(correspondence, source, target, outer[source.name])
-    away = 1000 * distances[outer[source.name]]
+    away = 1000 * distances[outer[source.name] & decided]
     errors.update(surface=away.mean(), surface_p99=np.percentile(away, 99))
     correspondence.errors.update({name: float(value) for name, value in errors.items()})
     return correspondence
@@ -116,6 +117,27 @@ def outer_vertices(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
         raster = rasterize(xyz, faces, size, size)
         count += vertex_visibility(raster, xyz, faces, tolerance=1e-3 * _VIEW_SCALE)
     return count >= 2
+
+
+def mirror_left_half(
+    source: BodyModel, target: BodyModel, found: np.ndarray, barycentrics: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Make a correspondence symmetric.
+
+    Args:
+        source, target: The bodies.
+        found, barycentrics: (N,), (N, 3) point of the target of each source vertex.
+
+    Returns:
+        found and barycentrics of the left half and its mirror image, and which vertices (N,) were left as they
+        are: those on the left and in the middle.
+    """
+    mirror = topological_mirror(source.vertices, source.faces)
+    right = (source.vertices[:, 0] < source.vertices[mirror, 0]) & (mirror != np.arange(len(mirror)))
+    surface = BodySurface(target.vertices, target.faces, None, None)
+    found, barycentrics = found.copy(), barycentrics.copy()
+    found[right], barycentrics[right] = surface.mirror(found[mirror[right]], barycentrics[mirror[right]])
+    return found, barycentrics, ~right
 
 
 def project_vertices(
@@ -175,7 +197,7 @@ def measure_correspondence(
         own, for those of the face (points of the surface) and for joints, which each body defines in its own
         way; ``segments``: percent of the vertices that stay in their body segment by skin weights, and
         ``segments_or_beside``: in it or one beside it; ``symmetry``: mean distance between a carried mirrored
-        vertex and the mirrored carried one; ``stretch_p99`` and ``stretch_max``: lengths of carried edges
+        vertex and the mirrored carried one, as far as the target itself is symmetric; ``stretch_p99`` and ``stretch_max``: lengths of carried edges
         against those of the source.
     """
     points = np.einsum('nk,nkd->nd', correspondence.barycentrics, target.vertices[correspondence.faces])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import smpl_topology
 
-from meshpose_plugins.bodies import load_body
+from meshpose_plugins.bodies import BodyModel, load_body
 from meshpose_plugins.bodies.pose_sampling import sample_pose
 from meshpose_plugins.cli.build_correspondence import main
 from meshpose_plugins.data.correspondence_builder import (
@@ -17,6 +17,7 @@ from meshpose_plugins.data.correspondence_builder import (
 )
 from meshpose_plugins.data.densepose import DensePoseCoco
 from meshpose_plugins.templates import load_template
+from meshpose_plugins.templates.builder import TemplateSettings, build_template
 from meshpose_plugins.templates.correspondence import (
     CarriedCharts,
     builtin_correspondences,
@@ -24,7 +25,9 @@ from meshpose_plugins.templates.correspondence import (
     save_correspondence,
 )
 from meshpose_plugins.templates.parts import PART_NAMES
+from meshpose_plugins.templates.quality import check_template
 from meshpose_plugins.templates.registration import RegistrationSettings, rest_pose
+from meshpose_plugins.templates.resurfaced import ResurfacedBody
 from meshpose_plugins.templates.segmentation import SEGMENT_NAMES, adjacent_segments
 
 
@@ -232,3 +235,39 @@ def test_poses_on_both_bodies_carry_alike(body, shipped, template):
     away = np.linalg.norm(carried * size - own - (carried * size - own).mean(axis=1, keepdims=True), axis=2)
     # The bodies differ in shape and in where their joints are; a wrong limb would be far off.
     assert away.mean() < 0.08
+
+
+def test_the_shipped_file_is_symmetric(shipped, template):
+    charts = smpl_topology.charts_or_skip()
+    surface = charts.surface(shipped.points(template.surface).astype(np.float32), charts.closed_faces())
+    off = surface.vertices[surface.symmetry] * [-1, 1, 1] - surface.vertices
+    paired = surface.symmetry != np.arange(6890)
+    assert np.linalg.norm(off[paired], axis=1).max() < 1e-3
+
+
+def test_anny_with_the_vertices_of_smpl(shipped, template):
+    charts = smpl_topology.charts_or_skip()
+    anny = load_body('anny')
+    body = ResurfacedBody(anny, shipped, charts.closed_faces())
+    assert isinstance(body, BodyModel) and body.name == 'smpl' and body.vertices.shape == (6890, 3)
+    rng = np.random.default_rng(8)
+    shape, poses = body.sample_shape(rng), sample_pose(body, rng, 2)
+    posed, whole = body.pose(shape, poses), anny.pose(shape, poses)
+    expected = np.einsum('nk,bnkd->bnd', shipped.barycentrics, whole.vertices[:, shipped.faces])
+    np.testing.assert_allclose(posed.vertices, expected, atol=1e-5)
+    np.testing.assert_array_equal(posed.joints, whole.joints)
+    np.testing.assert_allclose(body.pose(shape, poses[0]).vertices, posed.vertices[0], atol=1e-6)
+    regressed = body.keypoint_regressor @ posed.vertices
+    assert np.linalg.norm(regressed - posed.keypoints, axis=-1).mean() < 0.02
+    np.testing.assert_allclose(body.skin_weights.sum(axis=1), 1, atol=1e-4)
+
+    built = build_template(body, settings=TemplateSettings(num_poses=100), charts=charts)
+    check_template(built)
+    assert built.body == 'smpl' and 400 <= built.num_vertices <= 620
+    people = smpl_topology.asset()['people']  # real meshes of that topology are ground truth for it
+    error = np.linalg.norm(built.upsample(people[:, built.source_vertex_ids]) - people, axis=-1)
+    assert error.mean() < 0.007
+    with pytest.raises(ValueError, match="leads to body 'anny' of 12272 vertices, not to 'smpl' of 6890"):
+        ResurfacedBody(body, shipped, charts.closed_faces())
+    with pytest.raises(ValueError, match="faces name vertices up to 6890"):
+        ResurfacedBody(anny, shipped, charts.closed_faces() + 1)
