@@ -124,6 +124,7 @@ def test_the_real_annotation_lies_on_its_parts(template, charts, request):
 def test_command_line_says_what_is_missing(tmp_path, capsys):
     for arguments, message in (
         (['--body', 'smpl', '--out', 'x.npz'], "body 'smpl' needs model_path"),
+        (['--body', 'anny', '--without-model', '--out', 'x.npz'], '--without-model goes with --body smpl'),
         (
             ['--body', 'smpl', '--model-path', str(tmp_path / 'no.pkl'), '--out', 'x.npz'],
             'no such SMPL model',
