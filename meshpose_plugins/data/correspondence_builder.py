@@ -77,7 +77,9 @@ def build_correspondence(
         target.faces[outside],
         segments[target.name],
     )
-    found, barycentrics, decided = mirror_left_half(source, target, outside[found], barycentrics)
+    found = outside[found]
+    barycentrics = separate_vertices(target.faces[found], barycentrics, target.vertices)
+    found, barycentrics, decided = mirror_left_half(source, target, found, barycentrics)
     correspondence = SurfaceCorrespondence(
         source=source.name,
         target=target.name,
@@ -119,6 +121,26 @@ def outer_vertices(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return count >= 2
 
 
+def separate_vertices(corners: np.ndarray, barycentrics: np.ndarray, vertices: np.ndarray) -> np.ndarray:
+    """Move vertices that fell on one point a little into their triangles: edges need a length.
+
+    Args:
+        corners, barycentrics: (N, 3) point of each source vertex.
+        vertices: (M, 3) the target's vertices.
+
+    Returns:
+        (N, 3) barycentrics.
+    """
+    points = np.einsum('nk,nkd->nd', barycentrics, vertices[corners])
+    _, group, count = np.unique(np.round(points, 6), axis=0, return_inverse=True, return_counts=True)
+    result, group = barycentrics.copy(), group.ravel()
+    for shared in np.flatnonzero(count > 1):
+        for rank, vertex in enumerate(np.flatnonzero(group == shared)):
+            share = 0.05 * rank
+            result[vertex] = (1 - share) * barycentrics[vertex] + share / 3
+    return result
+
+
 def mirror_left_half(
     source: BodyModel, target: BodyModel, found: np.ndarray, barycentrics: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -129,8 +151,8 @@ def mirror_left_half(
         found, barycentrics: (N,), (N, 3) point of the target of each source vertex.
 
     Returns:
-        found and barycentrics of the left half and its mirror image, and which vertices (N,) were left as they
-        are: those on the left and in the middle.
+        found and barycentrics of the left half and its mirror image, and which vertices (N,) were left as
+        they are: those on the left and in the middle.
     """
     mirror = topological_mirror(source.vertices, source.faces)
     right = (source.vertices[:, 0] < source.vertices[mirror, 0]) & (mirror != np.arange(len(mirror)))
@@ -197,7 +219,8 @@ def measure_correspondence(
         own, for those of the face (points of the surface) and for joints, which each body defines in its own
         way; ``segments``: percent of the vertices that stay in their body segment by skin weights, and
         ``segments_or_beside``: in it or one beside it; ``symmetry``: mean distance between a carried mirrored
-        vertex and the mirrored carried one, as far as the target itself is symmetric; ``stretch_p99`` and ``stretch_max``: lengths of carried edges
+        vertex and the mirrored carried one, as far as the target itself is symmetric; ``stretch_p99`` and
+        ``stretch_max``: lengths of carried edges
         against those of the source.
     """
     points = np.einsum('nk,nkd->nd', correspondence.barycentrics, target.vertices[correspondence.faces])

@@ -53,7 +53,7 @@ def _unfolded_diagonals(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.nda
     edge = faces[first][on_edge].reshape(-1, 2)
     origin, along = vertices[edge[:, 0]], vertices[edge[:, 1]] - vertices[edge[:, 0]]
     length = np.linalg.norm(along, axis=1)
-    unit = along / np.maximum(length, 1e-12)[:, None]
+    unit = along / length[:, None]
 
     def flat(apex: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         offset = vertices[apex] - origin

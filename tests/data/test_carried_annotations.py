@@ -24,6 +24,7 @@ from meshpose_plugins.templates.correspondence import (
     load_correspondence,
     save_correspondence,
 )
+from meshpose_plugins.templates.mesh_topology import unique_edges
 from meshpose_plugins.templates.parts import PART_NAMES
 from meshpose_plugins.templates.quality import check_template
 from meshpose_plugins.templates.registration import RegistrationSettings, rest_pose
@@ -243,6 +244,9 @@ def test_the_shipped_file_is_symmetric(shipped, template):
     off = surface.vertices[surface.symmetry] * [-1, 1, 1] - surface.vertices
     paired = surface.symmetry != np.arange(6890)
     assert np.linalg.norm(off[paired], axis=1).max() < 1e-3
+    edges = unique_edges(surface.faces)
+    lengths = np.linalg.norm(np.diff(surface.vertices[edges], axis=1), axis=-1)
+    assert lengths.min() > 1e-5  # no two vertices on one point
 
 
 def test_anny_with_the_vertices_of_smpl(shipped, template):
