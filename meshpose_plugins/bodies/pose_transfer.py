@@ -34,8 +34,8 @@ _SIDE_JOINTS.update(
         for k in (1, 2, 3)
     }
 )
-#: Limbs whose directions at rest differ between bodies: start and end in SMPL's and in MakeHuman's names, and the
-#: joints beyond the limb that turn with it.
+#: Limbs whose directions at rest differ between bodies: start and end in SMPL's and in MakeHuman's names, and
+#: the joints beyond the limb that turn with it.
 _LIMBS = (
     ("hip", "knee", "upperleg01.{s}", "lowerleg01.{s}", ()),
     ("knee", "ankle", "lowerleg01.{s}", "foot.{s}", ()),
@@ -71,8 +71,8 @@ def smpl_joint_map() -> Dict[str, str]:
 class PoseTransfer:
     """Makes a body of the SMPL family take the poses of one with MakeHuman's joints.
 
-    Limbs take the same directions in space, whatever their directions at rest are; joints of the target without a
-    partner follow their parent.
+    Limbs take the same directions in space, whatever their directions at rest are; joints of the target
+    without a partner follow their parent.
 
     Args:
         source: the body with MakeHuman's joint names.
@@ -105,7 +105,9 @@ def _alignments(source: BodyModel, target: BodyModel) -> Dict[str, np.ndarray]:
     align = {}
     for side in ("left", "right"):
         for start, end, source_start, source_end, beyond in _LIMBS:
-            wanted = [from_joints[from_index[k.format(s=side[0].upper())]] for k in (source_start, source_end)]
+            wanted = [
+                from_joints[from_index[k.format(s=side[0].upper())]] for k in (source_start, source_end)
+            ]
             limb = to_joints[to_index[f"{side}_{end}"]] - to_joints[to_index[f"{side}_{start}"]]
             turn = rotation_between(limb, wanted[1] - wanted[0])
             for name in (start, *beyond, *(_FINGERS if beyond else ())):

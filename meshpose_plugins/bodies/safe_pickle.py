@@ -1,8 +1,8 @@
 """Pickles of body models without executing anything: arrays, sparse matrices and plain values, nothing else.
 
 A pickle is a program that may call any function that it can name. Here it may name only what the tables below
-hold: NumPy's arrays, SciPy's sparse matrices and chumpy's arrays. For each of them an inert record is made, and turned
-into an array afterwards. Everything else is refused before it is imported.
+hold: NumPy's arrays, SciPy's sparse matrices and chumpy's arrays. For each of them an inert record is made,
+and turned into an array afterwards. Everything else is refused before it is imported.
 """
 
 from __future__ import annotations
@@ -95,7 +95,12 @@ class _ArrayRecord(_Record):
 
     def __setstate__(self, state: Any) -> None:
         shape, dtype, fortran_order, values = state[-4:]
-        self.state = {"shape": shape, "dtype": dtype, "order": "F" if fortran_order else "C", "values": values}
+        self.state = {
+            "shape": shape,
+            "dtype": dtype,
+            "order": "F" if fortran_order else "C",
+            "values": values,
+        }
 
     def array(self) -> np.ndarray:
         dtype, values, shape = self.state["dtype"].dtype(), self.state["values"], tuple(self.state["shape"])
@@ -194,7 +199,7 @@ def load_arrays(path: Union[str, Path]) -> Dict[str, Any]:
 
 
 def read_pickle(file: BinaryIO, where: str) -> Any:
-    """Read one pickled value from an open file, executing nothing; ValueError names `where` and the reason."""
+    """Read one pickled value from an open file, executing nothing; ValueError names `where` and why."""
     try:
         return ArrayUnpickler(file, encoding="latin1").load()
     except pickle.UnpicklingError as error:
@@ -215,6 +220,16 @@ def as_array(value: Any, where: str) -> np.ndarray:
     Raises:
         ValueError: if it is none of these, or holds other things than numbers.
     """
+    try:
+        array = _to_array(value, where)
+    except RecursionError:
+        raise ValueError(f"{where}: an array that contains itself") from None
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{where} is no array of numbers (it holds {array.dtype})")
+    return array
+
+
+def _to_array(value: Any, where: str) -> np.ndarray:
     if isinstance(value, _ArrayRecord):
         value = _stored(value, where)
     elif isinstance(value, _SparseRecord):
@@ -223,9 +238,7 @@ def as_array(value: Any, where: str) -> np.ndarray:
         value = _evaluate(value.state, where)
     array = np.asarray(value)
     if array.dtype.kind == "O" and array.size == 1:  # how .npz files keep a sparse matrix
-        return as_array(array.item(), where)
-    if array.dtype.kind not in "biuf":
-        raise ValueError(f"{where} is no array of numbers (it holds {array.dtype})")
+        return _to_array(array.item(), where)
     return array
 
 

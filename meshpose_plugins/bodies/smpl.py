@@ -1,7 +1,7 @@
 """SMPL, SMPL-H and SMPL-X from the user's own model files, posed by the `smplx` package.
 
-Sources: Loper et al., "SMPL: A Skinned Multi-Person Linear Model" (2015); Romero et al., "Embodied Hands" (2017);
-Pavlakos et al., "Expressive Body Capture" (2019).
+Sources: Loper et al., "SMPL: A Skinned Multi-Person Linear Model" (2015); Romero et al., "Embodied Hands"
+(2017); Pavlakos et al., "Expressive Body Capture" (2019).
 """
 
 from __future__ import annotations
@@ -24,16 +24,22 @@ _CHUNK = 64  # bodies posed at once, to bound memory
 _HAND_JOINTS = tuple(
     f"{finger}{k}" for finger in ("index", "middle", "pinky", "ring", "thumb") for k in (1, 2, 3)
 )
-_FACE_KEYPOINTS = {"nose": "nose", "left_eye": "leye", "right_eye": "reye", "left_ear": "lear", "right_ear": "rear"}
+_FACE_KEYPOINTS = {
+    "nose": "nose",
+    "left_eye": "leye",
+    "right_eye": "reye",
+    "left_ear": "lear",
+    "right_ear": "rear",
+}
 
 
 @dataclass(eq=False, repr=False)
 class SmplBody:
-    """A body of the SMPL family. Its `pose` speaks the axes of BodyModel; `pose_parameters` speaks the model's own.
+    """A body of the SMPL family; `pose` speaks BodyModel's axes, `pose_parameters` those of the model.
 
     Attributes:
         name, vertices, faces, joint_names, parents, shape_names, keypoint_names, keypoint_regressor: as in
-            BodyModel; `name` is 'smpl', 'smplh' or 'smplx', a shape parameter of 0.5 is a coefficient of zero,
+            BodyModel; `name` is 'smpl', 'smplh' or 'smplx', a shape parameter of 0.5 is a coefficient of 0,
             0 and 1 are -3 and +3.
         arrays: the model file.
     """
@@ -124,7 +130,7 @@ class SmplBody:
             raise ValueError(f"shape must be (B, {count_shapes}) or ({count_shapes},), got {shape.shape}")
         if rotations.ndim not in (3, 4) or rotations.shape[-3:] != (count_joints, 3, 3):
             raise ValueError(
-                f"rotations must be (B, {count_joints}, 3, 3) or ({count_joints}, 3, 3), got {rotations.shape}"
+                f"rotations must be (B, {count_joints}, 3, 3) or without B, got {rotations.shape}"
             )
         single = shape.ndim == 1 and rotations.ndim == 3
         shape, rotations = np.atleast_2d(shape), rotations.reshape((-1,) + rotations.shape[-3:])
@@ -148,21 +154,22 @@ class SmplBody:
         hand_mean: bool = False,
         **poses: np.ndarray,
     ) -> PosedBody:
-        """Turn the model's parameters, as data sets store them, into vertices in the frame of these parameters.
+        """Turn parameters, as data sets store them, into vertices in the frame of these parameters.
 
-        Nothing is turned to Z up: with parameters in a camera's frame the vertices are in that camera's frame.
+        Nothing is turned to Z up: parameters in a camera's frame give vertices in that camera's frame.
 
         Args:
             betas: (B, K) or (K,) shape coefficients, K at most what the file has.
-            body_pose: (B, 3 * 23) for SMPL, (B, 3 * 21) for all three (SMPL's hands stay straight then), axis and
-                angle in radians; (B, J, 3) and, as rotations, (B, J, 3, 3) are taken too.
+            body_pose: (B, 3 * 23) for SMPL, (B, 3 * 21) for all three (SMPL's hands stay straight then), axis
+                and angle in radians; (B, J, 3) and, as rotations, (B, J, 3, 3) are taken too.
             global_orient: (B, 3) or (B, 3, 3) orientation of the root; None is none.
             transl: (B, 3) metres; None is none.
             expression: (B, E) coefficients of SMPL-X.
-            hand_mean: add the file's mean hand pose to hand poses in axis and angle, as the smplx package does
-                with flat_hand_mean=False.
-            **poses: left_hand_pose, right_hand_pose (axis and angle of 15 joints, or fewer numbers: coefficients
-                of the file's components), and jaw_pose, leye_pose, reye_pose for SMPL-X; None is none.
+            hand_mean: add the file's mean hand pose to hand poses in axis and angle, as the smplx package
+                does with flat_hand_mean=False.
+            **poses: left_hand_pose, right_hand_pose (axis and angle of 15 joints, or fewer numbers:
+                coefficients of the file's components), and jaw_pose, leye_pose, reye_pose for SMPL-X; None is
+                none.
 
         Returns:
             A PosedBody, metres; it has a batch axis if `body_pose` has one.
@@ -176,7 +183,9 @@ class SmplBody:
         betas = np.atleast_2d(betas)
         groups = {"body_pose": body_pose, "global_orient": global_orient, **poses}
         turned = self._joint_rotations(groups, hand_mean)
-        expression = np.zeros((1, 0)) if expression is None else np.atleast_2d(_finite("expression", expression))
+        expression = (
+            np.zeros((1, 0)) if expression is None else np.atleast_2d(_finite("expression", expression))
+        )
         vertices, joints = self._skin(betas, expression, turned)
         if transl is not None:
             offset = _finite("transl", transl).astype(np.float32).reshape(-1, 1, 3)
@@ -184,7 +193,7 @@ class SmplBody:
         return self._posed(vertices, joints, single)
 
     def sample_shape(self, rng: np.random.Generator) -> np.ndarray:
-        """Draw (S,) float32 shape parameters: coefficients of the standard normal distribution, cut at 2.5."""
+        """Draw (S,) float32 shape parameters: standard normal coefficients, cut at 2.5."""
         coefficients = np.clip(rng.normal(size=len(self.shape_names)), -2.5, 2.5)
         return (0.5 + coefficients / (2 * SHAPE_RANGE)).astype(np.float32)
 
@@ -239,7 +248,7 @@ class SmplBody:
         unknown = sorted(set(name for name, value in groups.items() if value is not None) - set(layout))
         if unknown:
             raise ValueError(
-                f"{self.arrays.path}: '{unknown[0]}' has no place in '{self.name}'; it has {', '.join(layout)}"
+                f"{self.arrays.path}: '{unknown[0]}' has no place in '{self.name}'; it has {list(layout)}"
             )
         given = {}
         for name, joints in layout.items():
@@ -321,7 +330,7 @@ def _finite(name: str, value: np.ndarray) -> np.ndarray:
 
 
 def _keypoint_regressor(name: str, arrays: SmplArrays) -> np.ndarray:
-    """(17, N) COCO keypoints: single vertices of the face that smplx names, the regressed joints elsewhere."""
+    """(17, N) COCO keypoints: face vertices that smplx names, and the regressed joints."""
     vertex_of = _smplx().vertex_ids.vertex_ids["smplx" if name == "smplx" else "smplh"]
     names = joint_names(name)
     regressor = np.zeros((len(COCO_KEYPOINT_NAMES), len(arrays.template)), np.float32)

@@ -29,7 +29,6 @@ class Family:
         name: what `load_body` calls it.
         title: what its publishers call it.
         num_vertices, num_joints: sizes by which a file is told.
-        joints: names of the joints that have poses of their own, by parameter, in the file's order.
         files: patterns of file names below a folder, with {gender} and its first letter {g}.
         site: where it is obtained.
     """
@@ -54,7 +53,9 @@ FAMILIES = {
             "https://smpl.is.tue.mpg.de (SMPL_python_v.1.1.0; the neutral one also at "
             "https://smplify.is.tue.mpg.de)",
         ),
-        Family("smplh", "SMPL-H", 6890, 52, ("SMPLH_{GENDER}", "{gender}/model"), "https://mano.is.tue.mpg.de"),
+        Family(
+            "smplh", "SMPL-H", 6890, 52, ("SMPLH_{GENDER}", "{gender}/model"), "https://mano.is.tue.mpg.de"
+        ),
         Family("smplx", "SMPL-X", 10475, 55, ("SMPLX_{GENDER}",), "https://smpl-x.is.tue.mpg.de"),
     )
 }
@@ -103,7 +104,7 @@ def find_model_file(family: Family, path: Union[str, Path], gender: Optional[str
         gender: one of GENDERS; None takes 'neutral' from a folder and whatever a file is.
 
     Raises:
-        FileNotFoundError: if there is no such file; it says which names were looked for, and where to get one.
+        FileNotFoundError: if there is no such file; it says what was looked for, and where to get one.
         ValueError: on an unknown gender.
     """
     if gender is not None and gender not in GENDERS:
@@ -147,8 +148,8 @@ def read_model_file(family: Family, path: Union[str, Path], gender: Optional[str
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: naming the file and the field, if it is another model, of another gender, lacks a field, or
-            holds anything but arrays.
+        ValueError: naming the file and the field, if it is another model, of another gender, lacks a field,
+            or holds anything but arrays.
     """
     path = find_model_file(family, path, gender)
     fields = _Fields(path, family)

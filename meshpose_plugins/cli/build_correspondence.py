@@ -18,8 +18,12 @@ _UNITS = {'segments': '%', 'segments_or_beside': '%', 'stretch_p99': 'times', 's
 
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and build."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--source', default='smpl', choices=BODY_NAMES, help='body on which the annotations lie')
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        '--source', default='smpl', choices=BODY_NAMES, help='body on which the annotations lie'
+    )
     parser.add_argument('--target', default='anny', choices=BODY_NAMES, help='body of the template')
     parser.add_argument('--model-path', help='model file of the SMPL family, or the folder that holds it')
     parser.add_argument('--gender', help='neutral, female or male; by default neutral, or what the file is')

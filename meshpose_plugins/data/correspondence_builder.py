@@ -10,6 +10,7 @@ from meshpose_plugins.bodies import BodyModel
 from meshpose_plugins.bodies.pose_transfer import has_makehuman_rig
 from meshpose_plugins.rendering.rasterizer import rasterize
 from meshpose_plugins.rendering.visibility import vertex_visibility
+from meshpose_plugins.templates import BodySurface
 from meshpose_plugins.templates.correspondence import SurfaceCorrespondence
 from meshpose_plugins.templates.mesh_topology import face_normals, topological_mirror, unique_edges
 from meshpose_plugins.templates.projection import TriangleFinder, closest_point_barycentrics
@@ -37,9 +38,9 @@ def build_correspondence(
 ) -> SurfaceCorrespondence:
     """Find the point of the target's surface for each vertex of the source.
 
-    The body with MakeHuman's rig is shaped and posed like the other one at rest, and then drawn onto its surface;
-    each source vertex goes to the nearest triangle that faces the same way, in the same body segment or one beside
-    it.
+    The body with MakeHuman's rig is shaped and posed like the other one at rest, and then drawn onto its
+    surface; each source vertex goes to the nearest triangle that faces the same way, in the same body segment
+    or one beside it. The left half decides, the right half mirrors it.
 
     Args:
         source, target: One with MakeHuman's rig (anny), the other of the SMPL family.
@@ -54,7 +55,7 @@ def build_correspondence(
     """
     if has_makehuman_rig(source) == has_makehuman_rig(target):
         raise ValueError(
-            f"cannot fit '{source.name}' to '{target.name}': one of them must be anny, the other of the SMPL family"
+            f"cannot fit '{source.name}' to '{target.name}': one of them must be anny, the other SMPL's"
         )
     fitted, still = (target, source) if has_makehuman_rig(target) else (source, target)
     segments = {
@@ -66,9 +67,7 @@ def build_correspondence(
         fitted, still, segments[fitted.name], segments[still.name], outer[fitted.name], settings, report
     ).run()
     standing = rest_pose(still).vertices.astype(float)
-    source_place, target_place = (
-        (standing, place.vertices) if still is source else (place.vertices, standing)
-    )
+    source_place, target_place = (standing, place) if still is source else (place, standing)
     outside = np.flatnonzero(outer[target.name][target.faces].all(axis=1))
     found, barycentrics, distances = project_vertices(
         source_place,
@@ -79,6 +78,8 @@ def build_correspondence(
         segments[target.name],
     )
     found = outside[found]
+    barycentrics = separate_vertices(target.faces[found], barycentrics, target.vertices)
+    found, barycentrics, decided = mirror_left_half(source, target, found, barycentrics)
     correspondence = SurfaceCorrespondence(
         source=source.name,
         target=target.name,
@@ -87,8 +88,9 @@ def build_correspondence(
         num_target_vertices=len(target.vertices),
         errors={},
     )
-    errors = measure_correspondence(correspondence, source, target)
-    errors.update(surface=1000 * distances.mean(), surface_p99=1000 * np.percentile(distances, 99))
+    errors = measure_correspondence(correspondence, source, target, outer[source.name])
+    away = 1000 * distances[outer[source.name] & decided]
+    errors.update(surface=away.mean(), surface_p99=np.percentile(away, 99))
     correspondence.errors.update({name: float(value) for name, value in errors.items()})
     return correspondence
 
@@ -119,6 +121,47 @@ def outer_vertices(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return count >= 2
 
 
+def separate_vertices(corners: np.ndarray, barycentrics: np.ndarray, vertices: np.ndarray) -> np.ndarray:
+    """Move vertices that fell on one point a little into their triangles: edges need a length.
+
+    Args:
+        corners, barycentrics: (N, 3) point of each source vertex.
+        vertices: (M, 3) the target's vertices.
+
+    Returns:
+        (N, 3) barycentrics.
+    """
+    points = np.einsum('nk,nkd->nd', barycentrics, vertices[corners])
+    _, group, count = np.unique(np.round(points, 6), axis=0, return_inverse=True, return_counts=True)
+    result, group = barycentrics.copy(), group.ravel()
+    for shared in np.flatnonzero(count > 1):
+        for rank, vertex in enumerate(np.flatnonzero(group == shared)):
+            share = 0.05 * rank
+            result[vertex] = (1 - share) * barycentrics[vertex] + share / 3
+    return result
+
+
+def mirror_left_half(
+    source: BodyModel, target: BodyModel, found: np.ndarray, barycentrics: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Make a correspondence symmetric.
+
+    Args:
+        source, target: The bodies.
+        found, barycentrics: (N,), (N, 3) point of the target of each source vertex.
+
+    Returns:
+        found and barycentrics of the left half and its mirror image, and which vertices (N,) were left as
+        they are: those on the left and in the middle.
+    """
+    mirror = topological_mirror(source.vertices, source.faces)
+    right = (source.vertices[:, 0] < source.vertices[mirror, 0]) & (mirror != np.arange(len(mirror)))
+    surface = BodySurface(target.vertices, target.faces, None, None)
+    found, barycentrics = found.copy(), barycentrics.copy()
+    found[right], barycentrics[right] = surface.mirror(found[mirror[right]], barycentrics[mirror[right]])
+    return found, barycentrics, ~right
+
+
 def project_vertices(
     vertices: np.ndarray,
     faces: np.ndarray,
@@ -146,7 +189,9 @@ def project_vertices(
         allowed = np.flatnonzero(np.isin(face_segments, adjacent_segments(segment)).any(axis=1))
         chosen = np.flatnonzero(segments == segment)
         one = np.ones(len(allowed), int)
-        ids, place, distance = TriangleFinder(corners[allowed], one)(vertices[chosen], one[:1].repeat(len(chosen)))
+        ids, place, distance = TriangleFinder(corners[allowed], one)(
+            vertices[chosen], one[:1].repeat(len(chosen))
+        )
         found[chosen], barycentrics[chosen], distances[chosen] = allowed[ids], place, distance
         opposed = chosen[(normals[chosen] * target_normals[found[chosen]]).sum(axis=1) <= 0]
         for vertex in opposed:  # e.g. at the lips: the nearest surface is the inner one
@@ -161,17 +206,22 @@ def project_vertices(
 
 
 def measure_correspondence(
-    correspondence: SurfaceCorrespondence, source: BodyModel, target: BodyModel
+    correspondence: SurfaceCorrespondence, source: BodyModel, target: BodyModel, outer: np.ndarray
 ) -> dict[str, float]:
     """Measure a correspondence along the surface, lengths in millimetres.
 
+    Args:
+        correspondence, source, target: What is measured, and its bodies.
+        outer: (N,) which vertices of the source are on its outside; edges between others are not measured.
+
     Returns:
-        ``face`` and ``joints``: mean distance between carried COCO keypoints of the source and the target's own, for
-        those of the face (points of the surface) and for joints, which each body defines in its own way;
-        ``segments``: percent of the vertices that stay in their body segment by skin weights, and
+        ``face`` and ``joints``: mean distance between carried COCO keypoints of the source and the target's
+        own, for those of the face (points of the surface) and for joints, which each body defines in its own
+        way; ``segments``: percent of the vertices that stay in their body segment by skin weights, and
         ``segments_or_beside``: in it or one beside it; ``symmetry``: mean distance between a carried mirrored
-        vertex and the mirrored carried one; ``stretch_p99`` and ``stretch_max``: lengths of carried edges against
-        those of the source.
+        vertex and the mirrored carried one, as far as the target itself is symmetric; ``stretch_p99`` and
+        ``stretch_max``: lengths of carried edges
+        against those of the source.
     """
     points = np.einsum('nk,nkd->nd', correspondence.barycentrics, target.vertices[correspondence.faces])
     keypoints = source.keypoint_regressor @ points
@@ -186,6 +236,7 @@ def measure_correspondence(
     mirror = topological_mirror(source.vertices, source.faces)
     asymmetry = np.linalg.norm(points[mirror] - points * [-1, 1, 1], axis=1)
     edges = unique_edges(source.faces)
+    edges = edges[outer[edges].all(axis=1)]
     lengths = [np.linalg.norm(p[edges[:, 0]] - p[edges[:, 1]], axis=1) for p in (points, source.vertices)]
     stretch = lengths[0] / np.maximum(lengths[1], 1e-3)
     return {

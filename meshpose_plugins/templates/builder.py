@@ -20,8 +20,8 @@ from .regression import fit_sparse_regressor, nearest_support
 from .segmentation import segment_of_joint, segment_surface
 from .template import BodySurface, MeshTemplate
 
-#: Joints that the template regresses, by rig: MakeHuman's, then that of the SMPL family. The root first, then what
-#: mesh metrics and losses use.
+#: Joints that the template regresses, by rig: MakeHuman's, then that of the SMPL family. The root first, then
+#: what mesh metrics and losses use.
 REGRESSED_JOINTS = (
     (
         'root',
@@ -127,13 +127,13 @@ def chart_surface(body: BodyModel, charts: DensePoseCharts | None = None) -> Bod
     """Lay charts on a body's surface: those given, or, for MakeHuman's rig, 24 parts cut and flattened here.
 
     Raises:
-        ValueError: If the surface is not symmetric, the charts are another body's or there are none, or a part
-            is no disk.
+        ValueError: If the surface is not symmetric, the charts are another body's or there are none, or a
+            part is no disk.
     """
     if charts is not None:
         return charts.surface(body.vertices, body.faces)
     if not has_makehuman_rig(body):
-        raise ValueError(f"body '{body.name}' needs DensePose charts (charts=load_densepose_charts(), --charts)")
+        raise ValueError(f"body '{body.name}' needs DensePose charts (--charts)")
     vertices = np.asarray(body.vertices, float)
     symmetry = topological_mirror(vertices, body.faces)
     parts = segment_surface(
@@ -168,7 +168,8 @@ def build_template(
     """Build a template on a body's vertices.
 
     Args:
-        body: The body model; its rest surface is closed, manifold and left-right symmetric in its connectivity.
+        body: The body model; its rest surface is closed, manifold and left-right symmetric in its
+            connectivity.
         name: Name of the template, by default the body's.
         settings: See :class:`TemplateSettings`.
         charts: The charts of the body's surface; bodies with MakeHuman's rig are charted without.

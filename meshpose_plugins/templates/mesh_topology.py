@@ -154,8 +154,8 @@ def face_normals(vertices: np.ndarray, faces: np.ndarray, unit: bool = True) -> 
 def topological_mirror(vertices: np.ndarray, faces: np.ndarray, tolerance: float = 0.02) -> np.ndarray:
     """Find the vertex that each vertex becomes when a mesh is mirrored at x = 0.
 
-    The connectivity must be symmetric, the shape only nearly: positions choose one pair of mirrored faces, from
-    there the connectivity alone decides.
+    The connectivity must be symmetric, the shape only nearly: positions choose one pair of mirrored faces,
+    from there the connectivity alone decides.
 
     Args:
         vertices: (N, 3) positions, x to the left or right.

@@ -1,7 +1,7 @@
 """Fit one body to the surface of another: first its shape and pose, then, smoothly, every vertex.
 
-Sources: P. Besl, N. McKay, "A method for registration of 3-D shapes", PAMI 1992; B. Amberg, S. Romdhani, T. Vetter,
-"Optimal step nonrigid ICP algorithms for surface registration", CVPR 2007.
+Sources: P. Besl, N. McKay, "A method for registration of 3-D shapes", PAMI 1992; B. Amberg, S. Romdhani,
+T. Vetter, "Optimal step nonrigid ICP algorithms for surface registration", CVPR 2007.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class RegistrationSettings:
     """How a body is fitted.
 
     Attributes:
-        joint_steps, surface_steps, finger_steps: Gauss-Newton steps on the joints alone, then on the surface, then
-            with the fingers.
+        joint_steps, surface_steps, finger_steps: Gauss-Newton steps on the joints alone, then on the surface,
+            then with the fingers.
         joint_weight: Weight of a joint's squared distance against that of the whole surface.
         pose_weight, shape_weight: Pull towards the rest pose (square radians) and the middle shape.
         stiffness: Smoothness of the displacements in the steps of the last stage.
@@ -47,23 +47,6 @@ class RegistrationSettings:
     pose_weight: float = 1e-5
     shape_weight: float = 1e-5
     stiffness: tuple[float, ...] = (300, 100, 100, 30, 30, 10, 10, 5, 5, 3, 3, 2, 2)
-
-
-@dataclass(frozen=True)
-class FittedBody:
-    """A body in the place of another.
-
-    Attributes:
-        vertices: (N, 3) its vertices on the other's surface, metres.
-        posed: (N, 3) the same before the last, free stage.
-        shape: (S,) its shape parameters.
-        scale: Its size beyond what its shape parameters give.
-    """
-
-    vertices: np.ndarray
-    posed: np.ndarray
-    shape: np.ndarray
-    scale: float
 
 
 class SurfaceSamples:
@@ -100,8 +83,9 @@ class BodyRegistration:
     Args:
         body: The body that is fitted.
         target: The body whose surface it takes.
-        segments, target_segments: Body segments of their vertices; parts of the body find partners in the same or
-            a neighbouring segment only, so that no point jumps from an arm to the trunk or from leg to leg.
+        segments, target_segments: Body segments of their vertices; parts of the body find partners in the
+            same or a neighbouring segment only, so that no point jumps from an arm to the trunk or from leg
+            to leg.
         outer: (N,) which vertices of the body are on its outside; the others only follow.
         settings: See :class:`RegistrationSettings`.
         report: Called with a line of text after each stage.
@@ -131,12 +115,11 @@ class BodyRegistration:
         self._num_limbs = len(names)
         self._num_shapes = len(body.shape_names)
 
-    def run(self) -> FittedBody:
-        """Fit and return the body."""
+    def run(self) -> np.ndarray:
+        """Fit and return the body's vertices (N, 3) on the target's surface, metres."""
         settings = self.settings
         start = self._num_shapes + 3 * len(self._turned)
         parameters = np.concatenate([np.full(self._num_shapes, 0.5), np.zeros(start - self._num_shapes + 4)])
-        parameters[0] = 0.5
         parameters[start : start + 3] = self._mark_targets.mean(axis=0) - self._pose(parameters[None])[1][
             0, self._marks
         ].mean(axis=0)
@@ -151,13 +134,12 @@ class BodyRegistration:
         for _ in range(settings.finger_steps):
             parameters = self._step(parameters, np.ones(len(parameters), bool), surface=True)
         self._say('with fingers', parameters)
-        posed = self._pose(parameters[None])[0][0]
-        vertices = self._refine(posed)
+        vertices = self._refine(self._pose(parameters[None])[0][0])
         self.report(f'free: {1000 * self._distance(vertices):.1f} mm')
-        return FittedBody(vertices, posed, parameters[: self._num_shapes], float(np.exp(parameters[-1])))
+        return vertices
 
     def _pose(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Vertices (B, N, 3) and joints (B, J, 3) of parameters (B, Q): shape, turns, translation, log of size."""
+        """Vertices (B, N, 3) and joints (B, J, 3) of parameters (B, Q): shape, turns, place, log of size."""
         first, last = self._num_shapes, self._num_shapes + 3 * len(self._turned)
         rotations = np.tile(np.eye(3), (len(parameters), len(self.body.joint_names), 1, 1))
         turns = Rotation.from_rotvec(parameters[:, first:last].reshape(-1, 3)).as_matrix()
@@ -167,7 +149,9 @@ class BodyRegistration:
         offset = parameters[:, None, last : last + 3]
         return posed.vertices * size + offset, posed.joints * size + offset
 
-    def _step(self, parameters: np.ndarray, free: np.ndarray, surface: bool, delta: float = 1e-3) -> np.ndarray:
+    def _step(
+        self, parameters: np.ndarray, free: np.ndarray, surface: bool, delta: float = 1e-3
+    ) -> np.ndarray:
         """One Gauss-Newton step with numerical derivatives."""
         settings, free = self.settings, np.flatnonzero(free)
         varied = np.tile(parameters, (len(free) + 1, 1))
@@ -181,7 +165,9 @@ class BodyRegistration:
         normal, right = weight * jacobian @ jacobian.T, weight * jacobian @ joint_error.ravel()
         if surface:
             for ids, directions, error, share in self._pairs(vertices[0]):
-                change = np.einsum('qpd,pd->qp', vertices[1:, ids] - vertices[0, ids], directions) / steps[:, None]
+                change = (
+                    np.einsum('qpd,pd->qp', vertices[1:, ids] - vertices[0, ids], directions) / steps[:, None]
+                )
                 normal += share * change @ change.T
                 right += share * change @ error
         pull = np.full(len(parameters), settings.pose_weight)
@@ -242,7 +228,8 @@ class BodyRegistration:
         vertices, joints = self._pose(parameters[None])
         away = np.linalg.norm(joints[0, self._marks] - self._mark_targets, axis=1).mean()
         self.report(
-            f'{stage}: {1000 * self._distance(vertices[0]):.1f} mm from the surface, joints {1000 * away:.0f} mm'
+            f'{stage}: {1000 * self._distance(vertices[0]):.1f} mm from the surface, '
+            f'joints {1000 * away:.0f} mm'
         )
 
 

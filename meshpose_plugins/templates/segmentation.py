@@ -65,7 +65,7 @@ _SMPL_SEGMENTS = {
 
 
 def segment_of_joint(name: str) -> str:
-    """Body segment ('torso', 'left_hand', ...) to which the skin of a joint belongs, in MakeHuman's or SMPL's rig."""
+    """Body segment ('torso', 'left_hand', ...) of the skin of a joint of MakeHuman's or SMPL's rig."""
     side, _, stem = name.partition('_')
     if side in ('left', 'right'):
         segment = _SMPL_SEGMENTS.get(stem, 'hand')  # what is left are fingers

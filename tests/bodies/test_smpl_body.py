@@ -174,7 +174,8 @@ def pickled_with_chumpy(fields, protocol):
 
 @pytest.mark.parametrize('protocol', [0, 2, 5])
 def test_pickles_are_read_without_chumpy(protocol, small, tmp_path):
-    fields = {**small, 'posedirs': small['posedirs'][:, :, :2]} if protocol == 0 else small  # 0 is text: large
+    # Protocol 0 is text, in which the large field would take long.
+    fields = {**small, 'posedirs': small['posedirs'][:, :, :2]} if protocol == 0 else small
     path = tmp_path / 'SMPL_FEMALE.pkl'
     path.write_bytes(pickled_with_chumpy(fields, protocol))
     found = load_arrays(path)
@@ -218,9 +219,7 @@ def attacks(target):
     streams['protocol 0'] = b"cos\nsystem\n(S'touch " + str(target).encode() + b"'\ntR."
     streams['dotted name'] = b'\x80\x04\x8c\x08builtins\x8c\x0dobject.__init__\x93.'
     streams['name below chumpy'] = b'\x80\x04\x8c\x06chumpy\x8c\x0bos.system__\x93.'
-    streams['changes a function'] = (
-        b'cnumpy.core.multiarray\n_reconstruct\n(N}' + b"S'__call__'\nNstb."
-    )
+    streams['changes a function'] = b'cnumpy.core.multiarray\n_reconstruct\n(N}' + b"S'__call__'\nNstb."
     return streams
 
 
@@ -232,9 +231,19 @@ def test_pickles_with_anything_executable_are_refused_and_nothing_runs(tmp_path)
         with pytest.raises(ValueError, match='SMPL_NEUTRAL.pkl'):
             load_body.__wrapped__('smpl', path)
         assert not target.exists(), name
-    with pytest.raises(ValueError, match=r"refused, nothing of it was executed: it asks for '(posix|nt).system'"):
+    with pytest.raises(
+        ValueError, match=r"refused, nothing of it was executed: it asks for '(posix|nt).system'"
+    ):
         path.write_bytes(attacks(target)['system'])
         load_arrays(path)
+
+
+def test_an_array_that_contains_itself_is_an_error(tmp_path):
+    # A chumpy array whose values are the array itself, in the opcodes of protocol 2.
+    stream = b"\x80\x02}U\x01v" + b"cchumpy.ch\nCh\n)\x81q\x00}U\x01xh\x00sb" + b"s."
+    (tmp_path / 'a.pkl').write_bytes(stream)
+    with pytest.raises(ValueError, match='contains itself'):
+        as_array(load_arrays(tmp_path / 'a.pkl')['v'], 'a.pkl')
 
 
 def test_a_pickle_inside_an_npz_is_read_by_the_same_rules(small, tmp_path):
@@ -277,7 +286,9 @@ def test_broken_fields_are_named(changes, message, small, tmp_path):
 
 
 def test_other_models_genders_and_missing_files_are_named(folder, small, tmp_path):
-    with pytest.raises(ValueError, match=r"10475 vertices and 55 joints: this is SMPL-X .*smpl.is.tue.mpg.de"):
+    with pytest.raises(
+        ValueError, match=r"10475 vertices and 55 joints: this is SMPL-X .*smpl.is.tue.mpg.de"
+    ):
         load_body('smpl', folder / 'SMPLX_NEUTRAL.npz')
     with pytest.raises(ValueError, match="this is SMPL .*; SMPL-H has 6890 and 52; obtain it from .*mano"):
         load_body('smplh', folder / 'SMPL_NEUTRAL.npz')

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import smpl_topology
 
-from meshpose_plugins.bodies import load_body
+from meshpose_plugins.bodies import BodyModel, load_body
 from meshpose_plugins.bodies.pose_sampling import sample_pose
 from meshpose_plugins.cli.build_correspondence import main
 from meshpose_plugins.data.correspondence_builder import (
@@ -17,14 +17,18 @@ from meshpose_plugins.data.correspondence_builder import (
 )
 from meshpose_plugins.data.densepose import DensePoseCoco
 from meshpose_plugins.templates import load_template
+from meshpose_plugins.templates.builder import TemplateSettings, build_template
 from meshpose_plugins.templates.correspondence import (
     CarriedCharts,
     builtin_correspondences,
     load_correspondence,
     save_correspondence,
 )
+from meshpose_plugins.templates.mesh_topology import unique_edges
 from meshpose_plugins.templates.parts import PART_NAMES
+from meshpose_plugins.templates.quality import check_template
 from meshpose_plugins.templates.registration import RegistrationSettings, rest_pose
+from meshpose_plugins.templates.resurfaced import ResurfacedBody
 from meshpose_plugins.templates.segmentation import SEGMENT_NAMES, adjacent_segments
 
 
@@ -77,7 +81,9 @@ def test_shipped_file(shipped, template, tmp_path):
 
 def test_carried_vertices_are_where_the_file_says(shipped, template):
     ids = np.arange(0, 6890, 7)
-    faces, places = shipped.carry(np.stack([ids] * 3, axis=1), np.tile([1.0, 0, 0], (len(ids), 1)), template.surface)
+    faces, places = shipped.carry(
+        np.stack([ids] * 3, axis=1), np.tile([1.0, 0, 0], (len(ids), 1)), template.surface
+    )
     found = template.surface.points(faces, places)
     assert np.linalg.norm(found - shipped.points(template.surface)[ids], axis=1).max() < 1e-5
 
@@ -110,7 +116,7 @@ def test_a_quick_fit_agrees_with_the_shipped_file(body, shipped, template):
     assert np.median(away) < 0.01 and len(lines) == 4
     assert found.errors['surface'] < 2 and found.errors['segments_or_beside'] > 99
     assert found.errors['face'] < 25 and found.errors['joints'] < 40
-    measured = measure_correspondence(found, body, load_body('anny'))
+    measured = measure_correspondence(found, body, load_body('anny'), np.ones(6890, bool))
     np.testing.assert_allclose(measured['joints'], found.errors['joints'], rtol=1e-5)
 
 
@@ -124,7 +130,9 @@ def test_outside_of_a_body_with_a_mouth():
     ball = trimesh.creation.icosphere(subdivisions=2)
     vertices = np.concatenate([ball.vertices, 0.5 * ball.vertices])
     faces = np.concatenate([ball.faces, ball.faces + len(ball.vertices)])
-    np.testing.assert_array_equal(outer_vertices(vertices, faces), np.arange(len(vertices)) < len(ball.vertices))
+    np.testing.assert_array_equal(
+        outer_vertices(vertices, faces), np.arange(len(vertices)) < len(ball.vertices)
+    )
 
 
 def test_projection_prefers_the_side_that_faces_the_same_way():
@@ -180,7 +188,9 @@ def test_files_on_the_templates_own_surface_are_left_alone(tmp_path, template):
     charts = smpl_topology.charts_or_skip()
     path = tmp_path / 'own.json'
     i, u, v = annotation_file(path, charts, densepose_surface='anny')
-    plain, carried = DensePoseCoco(path, template), DensePoseCoco(path, template, correspondence='smpl_to_anny')
+    plain, carried = DensePoseCoco(path, template), DensePoseCoco(
+        path, template, correspondence='smpl_to_anny'
+    )
     np.testing.assert_array_equal(plain[0].points.vertex_ids, carried[0].points.vertex_ids)
     annotation_file(path, charts, densepose_surface='other')
     with pytest.raises(ValueError, match=r"'other'.*starts at 'smpl'"):
@@ -224,4 +234,44 @@ def test_poses_on_both_bodies_carry_alike(body, shipped, template):
     own = body.pose(np.full(10, 0.5), same).vertices
     size = np.ptp(body.vertices[:, 2]) / np.ptp(anny.vertices[:, 2])
     away = np.linalg.norm(carried * size - own - (carried * size - own).mean(axis=1, keepdims=True), axis=2)
-    assert away.mean() < 0.08  # the bodies differ in shape and where their joints are; a wrong limb would be far off
+    # The bodies differ in shape and in where their joints are; a wrong limb would be far off.
+    assert away.mean() < 0.08
+
+
+def test_the_shipped_file_is_symmetric(shipped, template):
+    charts = smpl_topology.charts_or_skip()
+    surface = charts.surface(shipped.points(template.surface).astype(np.float32), charts.closed_faces())
+    off = surface.vertices[surface.symmetry] * [-1, 1, 1] - surface.vertices
+    paired = surface.symmetry != np.arange(6890)
+    assert np.linalg.norm(off[paired], axis=1).max() < 1e-3
+    edges = unique_edges(surface.faces)
+    lengths = np.linalg.norm(np.diff(surface.vertices[edges], axis=1), axis=-1)
+    assert lengths.min() > 1e-5  # no two vertices on one point
+
+
+def test_anny_with_the_vertices_of_smpl(shipped, template):
+    charts = smpl_topology.charts_or_skip()
+    anny = load_body('anny')
+    body = ResurfacedBody(anny, shipped, charts.closed_faces())
+    assert isinstance(body, BodyModel) and body.name == 'smpl' and body.vertices.shape == (6890, 3)
+    rng = np.random.default_rng(8)
+    shape, poses = body.sample_shape(rng), sample_pose(body, rng, 2)
+    posed, whole = body.pose(shape, poses), anny.pose(shape, poses)
+    expected = np.einsum('nk,bnkd->bnd', shipped.barycentrics, whole.vertices[:, shipped.faces])
+    np.testing.assert_allclose(posed.vertices, expected, atol=1e-5)
+    np.testing.assert_array_equal(posed.joints, whole.joints)
+    np.testing.assert_allclose(body.pose(shape, poses[0]).vertices, posed.vertices[0], atol=1e-6)
+    regressed = body.keypoint_regressor @ posed.vertices
+    assert np.linalg.norm(regressed - posed.keypoints, axis=-1).mean() < 0.02
+    np.testing.assert_allclose(body.skin_weights.sum(axis=1), 1, atol=1e-4)
+
+    built = build_template(body, settings=TemplateSettings(num_poses=100), charts=charts)
+    check_template(built)
+    assert built.body == 'smpl' and 400 <= built.num_vertices <= 620
+    people = smpl_topology.asset()['people']  # real meshes of that topology are ground truth for it
+    error = np.linalg.norm(built.upsample(people[:, built.source_vertex_ids]) - people, axis=-1)
+    assert error.mean() < 0.007
+    with pytest.raises(ValueError, match="leads to body 'anny' of 12272 vertices, not to 'smpl' of 6890"):
+        ResurfacedBody(body, shipped, charts.closed_faces())
+    with pytest.raises(ValueError, match="faces name vertices up to 6890"):
+        ResurfacedBody(anny, shipped, charts.closed_faces() + 1)

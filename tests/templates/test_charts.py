@@ -33,16 +33,22 @@ def body(charts, tmp_path_factory):
 def template(body, charts):
     regressor = np.zeros((17, 6890), np.float32)
     regressor[np.arange(17), np.arange(17) * 400] = 1
-    return build_template(body, settings=TemplateSettings(num_poses=150), charts=charts, h36m_regressor=regressor)
+    return build_template(
+        body, settings=TemplateSettings(num_poses=150), charts=charts, h36m_regressor=regressor
+    )
 
 
 def test_charts_close_the_surface_and_are_symmetric(charts, body):
     surface = charts.surface(body.vertices, body.faces)
     assert len(charts.faces) == 13774 and len(surface.faces) == 13776 and is_closed_manifold(surface.faces)
     mirror = face_permutation(surface.faces, surface.symmetry)
-    np.testing.assert_array_equal(np.asarray(MIRROR_PARTS)[surface.face_parts - 1], surface.face_parts[mirror])
+    np.testing.assert_array_equal(
+        np.asarray(MIRROR_PARTS)[surface.face_parts - 1], surface.face_parts[mirror]
+    )
     # Charts land where they should: hands at the ends of the arms, feet below, the front in front.
-    center = {p: surface.vertices[surface.faces[surface.face_parts == p]].mean(axis=(0, 1)) for p in range(1, 25)}
+    center = {
+        p: surface.vertices[surface.faces[surface.face_parts == p]].mean(axis=(0, 1)) for p in range(1, 25)
+    }
     height = np.ptp(surface.vertices[:, 2])
     assert center[4][0] > 0.25 * height and center[3][0] < -0.25 * height  # left, right hand
     assert center[5][0] > 0 > center[6][0] and max(center[5][2], center[6][2]) < 0.05 * height  # feet
@@ -118,7 +124,11 @@ def test_the_real_annotation_lies_on_its_parts(template, charts, request):
 def test_command_line_says_what_is_missing(tmp_path, capsys):
     for arguments, message in (
         (['--body', 'smpl', '--out', 'x.npz'], "body 'smpl' needs model_path"),
-        (['--body', 'smpl', '--model-path', str(tmp_path / 'no.pkl'), '--out', 'x.npz'], 'no such SMPL model'),
+        (['--body', 'anny', '--without-model', '--out', 'x.npz'], '--without-model goes with --body smpl'),
+        (
+            ['--body', 'smpl', '--model-path', str(tmp_path / 'no.pkl'), '--out', 'x.npz'],
+            'no such SMPL model',
+        ),
     ):
         with pytest.raises(SystemExit) as stop:
             main(arguments)
@@ -134,7 +144,18 @@ def test_command_line_builds_a_file_for_smpl(body, charts, tmp_path, monkeypatch
     template = load_template(out)
     assert (template.name, template.body) == ('mine', 'smpl') and str(out) in capsys.readouterr().out
     with pytest.raises(SystemExit, match='no such regressor file'):
-        main(['--body', 'smpl', '--model-path', str(body.arrays.path), '--h36m-regressor', 'no.npy', '--out', 'x'])
+        main(
+            [
+                '--body',
+                'smpl',
+                '--model-path',
+                str(body.arrays.path),
+                '--h36m-regressor',
+                'no.npy',
+                '--out',
+                'x',
+            ]
+        )
 
 
 def test_charts_of_another_body_or_broken_files_are_refused(charts, body, tmp_path):
