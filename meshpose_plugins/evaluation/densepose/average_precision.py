@@ -132,7 +132,7 @@ def _match_image(image: ImageSimilarities, mode: str, bounds: tuple) -> tuple[np
         THRESHOLDS,
     )
     dropped |= ~matched & outside
-    if ignored.all():
+    if ignored.all():  # also where nobody is annotated
         dropped[:] = True
     return matched, dropped, int((~ignored).sum())
 
@@ -165,8 +165,10 @@ def _match(similarity, box_iou, ignored, crowd, thresholds):
             continue
         best, match = SHARED_BOX_IOU, -1
         for g in range(people):
-            if not taken[g] and box_iou[d, g] >= best:
+            if (not taken[g] or crowd[g]) and box_iou[d, g] >= best:
                 best, match = box_iou[d, g], g
         if match > -1:
             dropped[:, d] = ignored[match]
+            # Who does not count excuses one detection only (a crowd any number).
+            taken[match] |= ignored[match]
     return matched, dropped
