@@ -2,7 +2,9 @@
 
 from meshpose_plugins.evaluation.densepose.evaluator import PROTOCOLS, DensePoseResults, Evaluator, PersonScore
 from meshpose_plugins.evaluation.densepose.iuv import draw_iuv
+from meshpose_plugins.evaluation.densepose.smpl_files import smpl_surface
 from meshpose_plugins.evaluation.densepose.surface import EvaluationSurface, load_surface
+from meshpose_plugins.evaluation.densepose.template_surface import template_surface
 
 __all__ = [
     'PROTOCOLS',
@@ -12,4 +14,6 @@ __all__ = [
     'PersonScore',
     'draw_iuv',
     'load_surface',
+    'smpl_surface',
+    'template_surface',
 ]

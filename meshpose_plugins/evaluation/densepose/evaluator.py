@@ -29,7 +29,8 @@ from meshpose_plugins.evaluation.densepose.similarity import (
     point_distances,
 )
 from meshpose_plugins.evaluation.densepose.surface import EvaluationSurface
-from meshpose_plugins.templates import MeshTemplate
+from meshpose_plugins.evaluation.densepose.template_surface import template_surface
+from meshpose_plugins.templates import MeshTemplate, builtin_templates, load_template
 
 #: Protocol -> what it is; the text goes into the results.
 PROTOCOLS = {
@@ -128,15 +129,21 @@ class Evaluator:
 
     Args:
         annotations: DensePose-COCO style JSON, or its content.
-        surface: where charts and distances come from, see :class:`EvaluationSurface`; a function without arguments makes it
-            when it is first needed.
+        surface: where charts and distances come from; by default the full body of ``template``, or of the
+            built-in template that has the annotations' charts, with its own geodesics.
         kappa: 'parts', or one number in metres for all parts (0.255: the paper of 2018).
         template: the template that meshes must be of; by default the one that each record names.
         strict: problems in the input are errors.
         workers: threads; 0 for one per processor, at most 4.
+        geodesics_folder: where computed geodesics are kept; the user's cache folder when not given.
+
+    Attributes:
+        truth: the annotated people.
+        problems: what was wrong with annotations and predictions so far.
 
     Raises:
-        FileNotFoundError, ValueError: the annotations cannot be read, or kappa is neither 'parts' nor positive.
+        FileNotFoundError: there is no annotation file.
+        ValueError: it cannot be read, kappa is neither 'parts' nor positive, or no template has its charts.
 
     Example:
         >>> evaluator = Evaluator('annotations.json', surface=load_surface('surface.npz'))
@@ -146,17 +153,21 @@ class Evaluator:
     def __init__(
         self,
         annotations: str | Path | dict,
-        surface: EvaluationSurface,
+        surface: EvaluationSurface | None = None,
         kappa: str | float = 'parts',
         template: MeshTemplate | None = None,
         strict: bool = False,
         workers: int = 0,
+        geodesics_folder: str | Path | None = None,
     ) -> None:
         if kappa != 'parts' and not (isinstance(kappa, (int, float)) and kappa > 0):
             raise ValueError(f"kappa must be 'parts' or a positive number of metres, got {kappa!r}")
         self.problems = Problems(strict)
         self.truth = GroundTruth(annotations, self.problems)
         self.problems.check()
+        if surface is None:
+            body = self.truth.surface
+            surface = template_surface(_template_of(body, template), geodesics_folder, progress=True)
         self.surface, self.kappa, self.template = surface, kappa, template
         self.workers = workers or min(os.cpu_count() or 1, 4)
 
@@ -186,11 +197,18 @@ class Evaluator:
         if unknown or not protocols:
             raise ValueError(f'protocols must be some of {", ".join(PROTOCOLS)}, got {protocols}')
         detections = read_detections(predictions, self.truth, self.problems, self.template)
+        if not detections and len(self.problems):
+            raise ValueError('\n'.join(['no prediction can be scored:', *self.problems.lines(5)]))
         if constant_score:
             detections = [replace(detection, score=1.0) for detection in detections]
         in_boxes = []
         if {'P1', 'P2'} & set(protocols):
             in_boxes = detections_by_annotation(detections, self.truth, self.problems)
+            if detections and not in_boxes:
+                raise ValueError(
+                    'P1 and P2 score predictions made for ground-truth boxes, which carry their annotation as '
+                    'instance_id: none of these does; score them under P3, or predict for ground-truth boxes'
+                )
         self.problems.check()
         sets = {name: _by_image(detections if name == 'P3' else in_boxes) for name in protocols}
         found = self._compare_images(sets, progress)
@@ -255,7 +273,7 @@ class Evaluator:
                         person.points, person.truth.box, detection.box, iuv, self.surface
                     )
                     distances[row, column] = distance
-                    gps[row, column] = _gps(distance, person.points.kappa)
+                    gps[row, column] = geodesic_point_similarity(distance, person.points.kappa)
         detections = [found[index][0] for index in order]
         similarities = ImageSimilarities(
             np.array([detection.score for detection in detections], np.float64),
@@ -311,16 +329,24 @@ class Evaluator:
         )
 
 
+def _template_of(body: str, template: MeshTemplate | None) -> MeshTemplate:
+    """The given template, or a built-in one, if it lies on the body whose charts the annotations have."""
+    candidates = [load_template(name) for name in builtin_templates()] if template is None else [template]
+    found = [candidate for candidate in candidates if candidate.body == body]
+    if not found:
+        raise ValueError(
+            f"the annotations' charts are those of '{body}', but template "
+            f"{', '.join(repr(c.name) for c in candidates)} lies on another body: give the surface (--surface, "
+            '--smpl-files), a template of that body, or name the surface in info.densepose_surface'
+        )
+    return found[0]
+
+
 def _by_image(detections: Iterable[Detection]) -> dict[Any, list[Detection]]:
     result: dict[Any, list[Detection]] = {}
     for detection in detections:
         result.setdefault(detection.image_id, []).append(detection)
     return result
-
-
-def _gps(distances: np.ndarray, kappa: np.ndarray) -> float:
-    """GPS of a pair."""
-    return geodesic_point_similarity(distances, kappa)
 
 
 def _masked(iuv: np.ndarray, detection: Detection, people: list[_Person]) -> np.ndarray:

@@ -38,6 +38,10 @@ class Problems:
                 lines.append(f'  ... and {count - shown} more')
         return lines
 
+    def to_dict(self) -> dict:
+        """The counts by kind and all entries, for JSON."""
+        return dict(counts=self.counts(), entries=[f'{kind}: {detail}' for kind, detail in self.entries])
+
     def check(self) -> None:
         """Raise ValueError with all counts and the first entries if there are any and ``strict`` is set."""
         if self.strict and self.entries:
