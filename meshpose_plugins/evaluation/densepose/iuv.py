@@ -8,10 +8,6 @@ from numba import njit
 from meshpose_plugins.rendering import rasterize
 from meshpose_plugins.templates import BodySurface
 
-#: Points of an annotation fall into the pixel to their upper left (truncation), so that a pixel answers for positions from its
-#: number to the next: it is drawn at the middle of these.
-PIXEL_MIDDLE = 0.5
-
 
 def map_size(box: np.ndarray) -> tuple[int, int]:
     """Rows and columns of the map of a box x, y, width, height: truncated, at least 1."""
@@ -28,7 +24,7 @@ def draw_iuv(
     Args:
         vertices: x, y in image px, z in any unit away from the camera.
         surface: faces and charts of the mesh's N vertices.
-        box: x, y, width, height in image px; the map shows what lies in it.
+        box: x, y, width, height in image px; the map's pixel (column, row) shows the mesh at x + column, y + row.
 
     Returns:
         (h, w, 3) uint8: I 1 to 24 (0 outside the mesh), U and V times 255, rounded to the nearest.
@@ -36,7 +32,7 @@ def draw_iuv(
     box = np.asarray(box, np.float64)
     height, width = map_size(box)
     shifted = np.array(vertices, np.float64)
-    shifted[:, :2] -= box[:2] + PIXEL_MIDDLE
+    shifted[:, :2] -= box[:2]
     raster = rasterize(shifted, surface.faces, height, width)
     iuv = np.zeros((height, width, 3), np.uint8)
     _fill(raster.face_ids, raster.barycentrics, surface.face_parts, surface.face_uv, iuv)
@@ -47,8 +43,8 @@ def move_iuv(iuv: np.ndarray, box: np.ndarray, target: np.ndarray) -> np.ndarray
     """Show the map (h, w, 3) of one box in another box, both x, y, width, height in image px; 0 where it ends."""
     height, width = map_size(target)
     moved = np.zeros((height, width, 3), np.uint8)
-    rows = np.floor(np.arange(height) + PIXEL_MIDDLE + target[1] - box[1]).astype(np.int64)
-    columns = np.floor(np.arange(width) + PIXEL_MIDDLE + target[0] - box[0]).astype(np.int64)
+    rows = np.rint(np.arange(height) + target[1] - box[1]).astype(np.int64)
+    columns = np.rint(np.arange(width) + target[0] - box[0]).astype(np.int64)
     row_good = (rows >= 0) & (rows < iuv.shape[0])
     column_good = (columns >= 0) & (columns < iuv.shape[1])
     moved[np.ix_(row_good, column_good)] = iuv[np.ix_(rows[row_good], columns[column_good])]
