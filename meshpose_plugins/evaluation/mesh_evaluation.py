@@ -52,7 +52,8 @@ class MeshEvaluation:
     def __post_init__(self) -> None:
         mesh_errors.check_scale_rule(self.scale)
         self._joints = position_errors.load_joint_regressor(self.joint_regressor, self.template)
-        self._root = np.asarray(self.template.joint_regressor[self.template.root_joint], np.float64)
+        own_joints = position_errors.load_joint_regressor('joints', self.template)
+        self._root = own_joints[self.template.root_joint]
         self.shares = position_errors.part_shares(self.template, self.coarse_parts)
 
     @property
@@ -64,8 +65,8 @@ class MeshEvaluation:
             'their own',
             'pa_rule': 'rotation, scale and translation by least squares, never a mirror; vertices and joints'
             ' each on their own',
-            'pck': f'share of joints nearer than {position_errors.PCK_THRESHOLD_MM:g} mm; auc: its mean over 0,'
-            ' 5, ... 150 mm',
+            'pck': f'share of joints nearer than {position_errors.PCK_THRESHOLD_MM:g} mm; auc: its mean over'
+            ' 0, 5, ... 150 mm',
             'points': f"{self.template.num_vertices} vertices of '{self.template.name}', "
             f'{len(self._joints)} joints',
         }

@@ -56,8 +56,8 @@ def pck_3d(distances: np.ndarray, threshold: float = PCK_THRESHOLD_MM) -> np.nda
 def auc_3d(distances: np.ndarray) -> np.ndarray:
     """Mean 3-D PCK over the thresholds 0 to 150 mm, in percent, of distances (..., N) in mm.
 
-    Nothing is below 0 mm, so that a perfect prediction has 30 of 31 thresholds: 96.8, as in the evaluations of
-    MPI-INF-3DHP and MMPose.
+    Nothing is below 0 mm, so that a perfect prediction has 30 of 31 thresholds: 96.8, as in the evaluations
+    of MPI-INF-3DHP and MMPose.
     """
     return pck_curve(distances).mean(-1)
 
@@ -111,8 +111,7 @@ def load_joint_regressor(source: str | Path | np.ndarray, template: MeshTemplate
         ValueError: a regressor of another number of vertices, or with rows that do not sum to 1.
     """
     if isinstance(source, str) and source in ('joints', 'keypoints'):
-        regressor = template.joint_regressor if source == 'joints' else template.keypoint_regressor
-        return np.asarray(regressor, np.float64)
+        return _exact_sums(template.joint_regressor if source == 'joints' else template.keypoint_regressor)
     regressor, where = source, 'joint_regressor'
     if not isinstance(source, np.ndarray):
         where = str(source)
@@ -137,4 +136,10 @@ def load_joint_regressor(source: str | Path | np.ndarray, template: MeshTemplate
         raise ValueError(f'{where}: the rows must sum to 1, row {worst} sums to {sums[worst]:.4g}')
     if regressor.shape[1] == full and full != template.num_vertices:
         regressor = regressor @ template.upsample(np.eye(template.num_vertices))
-    return regressor
+    return _exact_sums(regressor)
+
+
+def _exact_sums(regressor: np.ndarray) -> np.ndarray:
+    """Return float64 rows that sum to 1, which float32 rows miss: joints must move as the vertices do."""
+    regressor = np.asarray(regressor, np.float64)
+    return regressor / regressor.sum(1, keepdims=True)
