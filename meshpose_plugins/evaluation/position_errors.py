@@ -11,20 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from meshpose_plugins.templates.parts import COARSE_PART_NAMES, COARSE_PARTS, PART_NAMES
+
 if TYPE_CHECKING:
     from meshpose_plugins.templates import MeshTemplate
 
-#: Names of DensePose's 8 coarse parts, in the order of ``templates.parts.COARSE_PARTS``.
-COARSE_PART_NAMES = (
-    'torso',
-    'hands',
-    'feet',
-    'upper_legs',
-    'lower_legs',
-    'upper_arms',
-    'lower_arms',
-    'head',
-)
 PCK_THRESHOLD_MM = 150.0
 #: The thresholds whose mean PCK is the AUC: 0 to 150 mm in steps of 5, as in MPI-INF-3DHP.
 AUC_THRESHOLDS_MM = np.linspace(0.0, PCK_THRESHOLD_MM, 31)
@@ -72,8 +63,6 @@ def part_shares(template: MeshTemplate, coarse: bool = True) -> dict[str, np.nda
     Returns:
         part name -> (V,) shares in [0, 1]; over all parts they sum to 1 for each vertex.
     """
-    from meshpose_plugins.templates.parts import COARSE_PARTS, PART_NAMES
-
     names = COARSE_PART_NAMES if coarse else PART_NAMES
     part = np.asarray(template.face_parts, np.int64) - 1
     part = np.asarray(COARSE_PARTS)[part] - 1 if coarse else part
