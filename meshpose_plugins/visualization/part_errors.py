@@ -99,8 +99,8 @@ def _draw_view(
 
 def _color_map(shares: np.ndarray) -> np.ndarray:
     """RGB (N, 3) in [0, 1] of shares (N,) of the highest error, cut to [0, 1]."""
-    bytes_ = np.rint(np.clip(shares, 0, 1) * 255).astype(np.uint8).reshape(-1, 1)
-    return cv2.applyColorMap(bytes_, COLOR_MAP)[:, 0, ::-1].astype(np.float32) / 255
+    palette = cv2.applyColorMap(np.arange(256, dtype=np.uint8), COLOR_MAP)[:, 0, ::-1]
+    return palette[np.rint(np.clip(shares, 0, 1) * 255).astype(int)].astype(np.float32) / 255
 
 
 def _color_bar(highest: float, unit: str, height: int) -> np.ndarray:

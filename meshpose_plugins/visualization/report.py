@@ -299,7 +299,8 @@ def _figure(path: Path, png: bytes, caption: str) -> str:
     write_atomically(path, png)
     data = base64.b64encode(png).decode("ascii")
     text = html.escape(caption)
-    return f'<figure><img alt="{text}" src="data:image/png;base64,{data}"><figcaption>{text}</figcaption></figure>'
+    image = f'<img alt="{text}" src="data:image/png;base64,{data}">'
+    return f"<figure>{image}<figcaption>{text}</figcaption></figure>"
 
 
 def _notes_section(notes: Mapping[str, str]) -> str:

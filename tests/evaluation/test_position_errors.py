@@ -1,5 +1,8 @@
 """Joints, parts, PCK and AUC: plain references, MMPose's and roma's results, and properties."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,6 +21,7 @@ from meshpose_plugins.evaluation import (
     pck_3d,
     pck_curve,
     root_errors,
+    save_predictions,
     similarity_errors,
     vertex_error_px,
 )
@@ -239,3 +243,23 @@ def test_records_are_compared_with_the_annotations_meshes():
     text = '\n'.join(problems)
     assert len(problems) == 4 and 'annotation 14: no prediction' in text and 'has a record already' in text
     assert 'instance_id 99): there is no mesh' in text and "no vertices, expected those of 'anny'" in text
+
+
+def test_the_documented_example_runs(tmp_path, monkeypatch, capsys):
+    predicted, true = people(3, 2)
+    page = (Path(__file__).parents[2] / 'docs' / 'evaluation.md').read_text(encoding='utf-8')
+    blocks = [b for b in re.findall(r'```python\n(.*?)```', page, flags=re.DOTALL) if 'evaluate_meshes(' in b]
+    monkeypatch.chdir(tmp_path)
+    records = [PredictionRecord(1, k, template='anny', vertices=predicted[k]) for k in range(2)]
+    save_predictions('predictions.npz', records)
+    np.savez(
+        'meshes.npz',
+        template='anny',
+        version=1,
+        annotation_ids=np.arange(2),
+        vertices_image=predicted.astype(np.float32),
+        visibility=np.ones((2, COUNT), np.uint8),
+        vertices_camera=true.astype(np.float32),
+    )
+    exec(blocks[0], {})
+    assert f"'pa_mpvpe': {pa_mpvpe(predicted, true).mean():.2f}"[:18] in capsys.readouterr().out
