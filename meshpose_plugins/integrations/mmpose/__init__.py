@@ -11,10 +11,11 @@ from .dataset import MeshPoseDataset  # noqa: E402
 from .estimator import MeshPoseEstimator  # noqa: E402
 from .formatting import PackMeshPoseInputs  # noqa: E402
 from .head import MeshPoseHead, targets_of_data_samples  # noqa: E402
+from .mesh_metrics import MeshMetric, TemporalMetric  # noqa: E402
 from .metric import MeshPoseMetric  # noqa: E402
 from .transforms import MeshPoseTransform, RandomTruncation  # noqa: E402
 from .visualization_hook import MeshPoseVisualizationHook  # noqa: E402
 
-__all__ = ["MeshPoseDataset", "MeshPoseEstimator", "MeshPoseHead", "MeshPoseMetric", "MeshPoseTransform",
-           "MeshPoseVisualizationHook", "PackMeshPoseInputs", "RandomTruncation",
-           "targets_of_data_samples"]
+__all__ = ["MeshMetric", "MeshPoseDataset", "MeshPoseEstimator", "MeshPoseHead", "MeshPoseMetric",
+           "MeshPoseTransform", "MeshPoseVisualizationHook", "PackMeshPoseInputs", "RandomTruncation",
+           "TemporalMetric", "targets_of_data_samples"]
