@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from meshpose_plugins.data.densepose import BOX_GRID
 from meshpose_plugins.evaluation.densepose.average_precision import (
     MAX_DETECTIONS,
     MODES,
@@ -52,6 +53,8 @@ class PersonScore:
         gps, gpsm, iou: in [0, 1].
         point_parts: (P,) part of each annotated point that has surface.
         point_distances: (P,) float32 geodesic distance in metres; infinite where nothing is predicted.
+        point_scores: (P,) float32 exp(-distance^2 / (2 kappa^2)), of which GPS is the mean.
+        points_xy: (P, 2) float32 where the points are annotated, image px.
     """
 
     image_id: Any
@@ -62,6 +65,8 @@ class PersonScore:
     iou: float
     point_parts: np.ndarray
     point_distances: np.ndarray
+    point_scores: np.ndarray
+    points_xy: np.ndarray
 
 
 @dataclass
@@ -76,6 +81,7 @@ class DensePoseResults:
         precision: mode -> (10 thresholds, 101 recalls).
         people: a score per annotated person that counts.
         images, detections: how many were compared.
+        by_position: place among the predictions -> detection, in the boxes of the protocol.
     """
 
     protocol: str
@@ -88,6 +94,7 @@ class DensePoseResults:
     people: list[PersonScore]
     images: int
     detections: int
+    by_position: dict[int, Detection] = field(repr=False)
 
     def to_dict(self) -> dict:
         """The metrics under their modes, and how they were made, for JSON."""
@@ -165,9 +172,17 @@ class Evaluator:
         self.problems = Problems(strict)
         self.truth = GroundTruth(annotations, self.problems)
         self.problems.check()
+        #: A template of the annotations' body on which errors can be drawn; None if there is none.
+        self.drawing_template = _template_of(self.truth.surface, template)
         if surface is None:
-            body = self.truth.surface
-            surface = template_surface(_template_of(body, template), geodesics_folder, progress=True)
+            if self.drawing_template is None:
+                looked_at = 'no built-in template' if template is None else f'not the template {template.name!r}'
+                raise ValueError(
+                    f"the annotations' charts are those of '{self.truth.surface}', and {looked_at} lies on that "
+                    'body: give the surface (--surface, --smpl-files) or a template of that body (--template), or '
+                    'name the body in the file: info.densepose_surface'
+                )
+            surface = template_surface(self.drawing_template, geodesics_folder, progress=True)
         self.surface, self.kappa, self.template = surface, kappa, template
         self.workers = workers or min(os.cpu_count() or 1, 4)
 
@@ -210,10 +225,12 @@ class Evaluator:
                     'instance_id: none of these does; score them under P3, or predict for ground-truth boxes'
                 )
         self.problems.check()
-        sets = {name: _by_image(detections if name == 'P3' else in_boxes) for name in protocols}
-        found = self._compare_images(sets, progress)
+        used = {name: detections if name == 'P3' else in_boxes for name in protocols}
+        found = self._compare_images({name: _by_image(used[name]) for name in protocols}, progress)
         return {
-            name: self._summary(name, [image[name] for image in found], constant_score or name != 'P3')
+            name: self._summary(
+                name, [image[name] for image in found], used[name], constant_score or name != 'P3'
+            )
             for name in protocols
         }
 
@@ -298,22 +315,36 @@ class Evaluator:
                 continue
             identity = person.truth.annotation_id
             rows = [row for row, d in enumerate(detections) if not own or d.annotation_id == identity]
-            counted = person.points.vertices >= 0
-            parts = self.surface.parts[person.points.vertices[counted]]
             if rows:
                 row = max(rows, key=lambda row: (gpsm[row, column], similarities.gps[row, column]))
+                position, distance = detections[row].position, distances[row, column]
                 values = [float(a[row, column]) for a in (similarities.gps, gpsm, similarities.iou)]
-                position, distance = detections[row].position, distances[row, column][counted]
             else:
-                values, position, distance = [0.0, 0.0, 0.0], -1, np.full(len(parts), np.inf)
-            scores.append(
-                PersonScore(
-                    person.truth.image_id, identity, position, *values, parts, distance.astype(np.float32)
-                )
-            )
+                position, distance, values = -1, np.full(len(person.points), np.inf), [0.0, 0.0, 0.0]
+            scores.append(self._person_score(person, position, values, distance))
         return scores
 
-    def _summary(self, protocol: str, images: list[_ImageResult], constant_score: bool) -> DensePoseResults:
+    def _person_score(
+        self, person: _Person, position: int, values: list[float], distance: np.ndarray
+    ) -> PersonScore:
+        points, box = person.points, person.truth.box
+        counted = points.vertices >= 0
+        distance, kappa = distance[counted], points.kappa[counted]
+        xy = np.stack([points.x, points.y], axis=1)[counted] / BOX_GRID * box[2:] + box[:2]
+        return PersonScore(
+            person.truth.image_id,
+            person.truth.annotation_id,
+            position,
+            *values,
+            self.surface.parts[points.vertices[counted]],
+            distance.astype(np.float32),
+            np.exp(-(distance**2) / (2 * kappa**2)).astype(np.float32),
+            xy.astype(np.float32),
+        )
+
+    def _summary(
+        self, protocol: str, images: list[_ImageResult], detections: list[Detection], constant_score: bool
+    ) -> DensePoseResults:
         curves = {mode: average_precision([image.similarities for image in images], mode) for mode in MODES}
         return DensePoseResults(
             protocol,
@@ -326,20 +357,14 @@ class Evaluator:
             [person for image in images for person in image.people],
             len(images),
             sum(len(image.similarities.scores) for image in images),
+            {detection.position: detection for detection in detections},
         )
 
 
-def _template_of(body: str, template: MeshTemplate | None) -> MeshTemplate:
-    """The given template, or a built-in one, if it lies on the body whose charts the annotations have."""
+def _template_of(body: str, template: MeshTemplate | None) -> MeshTemplate | None:
+    """The given template, or else a built-in one, if it lies on the body whose charts the annotations have."""
     candidates = [load_template(name) for name in builtin_templates()] if template is None else [template]
-    found = [candidate for candidate in candidates if candidate.body == body]
-    if not found:
-        raise ValueError(
-            f"the annotations' charts are those of '{body}', but template "
-            f"{', '.join(repr(c.name) for c in candidates)} lies on another body: give the surface (--surface, "
-            '--smpl-files), a template of that body, or name the surface in info.densepose_surface'
-        )
-    return found[0]
+    return next((candidate for candidate in candidates if candidate.body == body), None)
 
 
 def _by_image(detections: Iterable[Detection]) -> dict[Any, list[Detection]]:

@@ -67,13 +67,14 @@ class AnnotatedImage:
     """One image of the file.
 
     Attributes:
-        image_id: as in the file.
+        image_id, file_name: as in the file.
         height, width: px.
         people: in the order of the file.
         ignore_region: (height, width) bool made when called, or None.
     """
 
     image_id: int | str
+    file_name: str
     height: int
     width: int
     people: list[AnnotatedPerson] = field(default_factory=list)
@@ -138,7 +139,8 @@ class GroundTruth:
                 raise ValueError(f'{where}: height and width must be given, got {size}')
             height, width = (int(value) for value in size)
             region = _ignore_region(found[image_id], height, width, where)
-            images[image_id] = AnnotatedImage(image_id, height, width, ignore_region=region)
+            name = found[image_id]['file_name']
+            images[image_id] = AnnotatedImage(image_id, name, height, width, ignore_region=region)
         return images
 
     def _read_people(self, content: dict, problems: Problems) -> None:

@@ -8,6 +8,7 @@ compat.apply()  # before anything of MMPose is imported
 
 from . import checkpoint_hook, checkpoints, loops, modeling, neck, optim, shipped  # noqa: E402,F401
 from .dataset import MeshPoseDataset  # noqa: E402
+from .densepose_metric import DensePoseMetric  # noqa: E402
 from .estimator import MeshPoseEstimator  # noqa: E402
 from .formatting import PackMeshPoseInputs  # noqa: E402
 from .head import MeshPoseHead, targets_of_data_samples  # noqa: E402
@@ -16,6 +17,6 @@ from .metric import MeshPoseMetric  # noqa: E402
 from .transforms import MeshPoseTransform, RandomTruncation  # noqa: E402
 from .visualization_hook import MeshPoseVisualizationHook  # noqa: E402
 
-__all__ = ["MeshMetric", "MeshPoseDataset", "MeshPoseEstimator", "MeshPoseHead", "MeshPoseMetric",
-           "MeshPoseTransform", "MeshPoseVisualizationHook", "PackMeshPoseInputs", "RandomTruncation",
+__all__ = ["DensePoseMetric", "MeshMetric", "MeshPoseDataset", "MeshPoseEstimator", "MeshPoseHead",
+           "MeshPoseMetric", "MeshPoseTransform", "MeshPoseVisualizationHook", "PackMeshPoseInputs", "RandomTruncation",
            "TemporalMetric", "targets_of_data_samples"]

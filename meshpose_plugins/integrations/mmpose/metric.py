@@ -12,8 +12,13 @@ from mmengine.logging import print_log
 from mmpose.registry import METRICS
 
 from meshpose_plugins.evaluation import mesh_errors
-from meshpose_plugins.evaluation.predictions import PredictionRecord, save_predictions
-from meshpose_plugins.integrations.mmpose.metric_samples import as_array, predicted_mesh, true_mesh
+from meshpose_plugins.evaluation.predictions import save_predictions
+from meshpose_plugins.integrations.mmpose.metric_samples import (
+    as_array,
+    predicted_mesh,
+    prediction_record,
+    true_mesh,
+)
 from meshpose_plugins.templates import load_template
 
 
@@ -85,21 +90,8 @@ class MeshPoseMetric(BaseMetric):
                 visibility=(visibility[positive], visibility[negative]),
             )
         if self.outfile is not None:
-            result['record'] = self._record(sample, predicted, visibility)
+            result['record'] = prediction_record(sample, self.template, predicted)
         return result
-
-    def _record(self, sample: dict, predicted: np.ndarray, visibility: np.ndarray) -> PredictionRecord:
-        instances = sample['pred_instances']
-        score = float(as_array(instances['bbox_scores'])[0]) if 'bbox_scores' in instances else 1.0
-        return PredictionRecord(
-            sample['img_id'],
-            sample['id'],
-            as_array(instances['bboxes'])[0],
-            score,
-            self.template.name,
-            predicted,
-            np.clip(visibility, 0, 1),
-        )
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Average the errors of all people.

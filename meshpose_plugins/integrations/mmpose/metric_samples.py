@@ -7,6 +7,7 @@ from pathlib import PurePath
 
 import numpy as np
 
+from meshpose_plugins.evaluation.predictions import PredictionRecord
 from meshpose_plugins.templates import MeshTemplate
 
 
@@ -44,6 +45,20 @@ def predicted_mesh(sample: dict, template: MeshTemplate, metric: str) -> np.ndar
             'has diverged; lower the learning rate and go on from an earlier checkpoint'
         )
     return predicted
+
+
+def prediction_record(sample: dict, template: MeshTemplate, vertices: np.ndarray) -> PredictionRecord:
+    """Return a person's predicted vertices (V, 3), box, score and visibility as a record of a predictions file."""
+    instances = sample['pred_instances']
+    return PredictionRecord(
+        sample['img_id'],
+        sample['id'],
+        as_array(instances['bboxes'])[0],
+        float(as_array(instances['bbox_scores'])[0]) if 'bbox_scores' in instances else 1.0,
+        template.name,
+        vertices,
+        np.clip(as_array(instances['vertex_visibility'])[0], 0, 1),
+    )
 
 
 def true_mesh(sample: dict) -> tuple[np.ndarray, np.ndarray] | None:
