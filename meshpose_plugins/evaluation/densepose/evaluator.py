@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.progress import Progress
 
 from meshpose_plugins.data.densepose import BOX_GRID
 from meshpose_plugins.evaluation.densepose.average_precision import (
@@ -236,13 +237,11 @@ class Evaluator:
 
     def _compare_images(self, sets: dict[str, dict], progress: bool) -> list[dict[str, _ImageResult]]:
         images = list(self.truth.images.values())
-        with ThreadPoolExecutor(self.workers) as pool:
-            found = pool.map(lambda image: self._compare_image(image, sets), images)
-            if progress:
-                from rich.progress import track
-
-                found = track(found, 'DensePose scores', total=len(images))
-            return list(found)
+        bar = Progress(disable=not progress)
+        with bar, ThreadPoolExecutor(self.workers) as pool:
+            spread = map if self.workers == 1 else pool.map
+            found = spread(lambda image: self._compare_image(image, sets), images)
+            return list(bar.track(found, total=len(images), description='DensePose scores'))
 
     def _compare_image(self, image: AnnotatedImage, sets: dict[str, dict]) -> dict[str, _ImageResult]:
         """Compare one image under each protocol; P1 and P2 draw each detection once."""

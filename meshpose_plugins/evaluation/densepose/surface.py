@@ -32,6 +32,9 @@ class EvaluationSurface:
         name: what results call the surface.
         geodesics: what results call the distances.
 
+    Attributes:
+        parts, uv, vertex_ids, name, geodesics: as given.
+
     Raises:
         ValueError: shapes, parts or coordinates are wrong, or not exactly one kind of distance is given.
 
@@ -52,13 +55,16 @@ class EvaluationSurface:
         name: str = 'given',
         geodesics: str | None = None,
     ) -> None:
-        self.parts, uv = np.asarray(parts).astype(np.int64), np.asarray(uv, np.float64)
+        self.parts, self.uv = np.asarray(parts).astype(np.int64), np.asarray(uv, np.float64)
         count = len(self.parts)
-        if self.parts.shape != (count,) or uv.shape != (count, 2) or count == 0:
-            raise ValueError(f'surface: parts must be (N,) and uv (N, 2), got {self.parts.shape} and {uv.shape}')
+        if self.parts.shape != (count,) or self.uv.shape != (count, 2) or count == 0:
+            raise ValueError(
+                f'surface: parts must be (N,) and uv (N, 2), got {self.parts.shape} and {self.uv.shape}'
+            )
         if self.parts.min() < 1 or self.parts.max() > NUM_PARTS:
-            raise ValueError(f'surface: parts must be 1 to {NUM_PARTS}, got {self.parts.min()} to {self.parts.max()}')
-        if not (np.isfinite(uv).all() and (uv >= 0).all() and (uv <= 1).all()):
+            found = f'{self.parts.min()} to {self.parts.max()}'
+            raise ValueError(f'surface: parts must be 1 to {NUM_PARTS}, got {found}')
+        if not ((self.uv >= 0) & (self.uv <= 1)).all():
             raise ValueError('surface: uv must lie in [0, 1]')
         if (distances is None) == (positions is None):
             raise ValueError('surface: give either distances or positions')
@@ -66,11 +72,12 @@ class EvaluationSurface:
         if self.vertex_ids.shape != (count,):
             raise ValueError(f'surface: vertex_ids must be ({count},), got {self.vertex_ids.shape}')
         self.name = name
-        self.geodesics = geodesics or ('Euclidean distances of positions' if distances is None else 'given distances')
+        default = 'Euclidean distances of positions' if distances is None else 'given distances'
+        self.geodesics = geodesics or default
         self._distances = self._look_up(distances, positions)
         # The vertices chart after chart, each in its order: the search then walks through one block.
         self._order = np.argsort(self.parts, kind='stable')
-        self._uv = np.ascontiguousarray(uv[self._order])
+        self._uv = np.ascontiguousarray(self.uv[self._order])
         self._starts = np.searchsorted(self.parts[self._order], np.arange(NUM_PARTS + 2))
 
     def __len__(self) -> int:
