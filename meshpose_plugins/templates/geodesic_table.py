@@ -46,7 +46,7 @@ def geodesic_table(
         progress: show a progress bar while computing.
 
     Returns:
-        (N, N) float16 metres, symmetric, mapped read-only from the file.
+        (N, N) float16 metres, symmetric up to rounding, mapped read-only from the file.
 
     Raises:
         ValueError: a distance is infinite, as the surface has more than one piece.

@@ -1,0 +1,129 @@
+"""Surfaces: nearest vertices, distances of every kind, the official files of SMPL (made up here), a template's."""
+
+import pickle
+
+import numpy as np
+import pytest
+from scipy.io import savemat
+from scipy.spatial.distance import cdist
+
+from meshpose_plugins.evaluation.densepose import EvaluationSurface, load_surface, smpl_surface, template_surface
+from meshpose_plugins.evaluation.densepose.smpl_files import lower_triangle
+from meshpose_plugins.evaluation.densepose.template_surface import chart_vertices
+from meshpose_plugins.templates import load_template
+
+
+def test_nearest_is_the_first_of_the_nearest_in_the_chart():
+    rng = np.random.default_rng(0)
+    parts, uv = rng.permutation(np.repeat([1, 2, 5], 40)), rng.random((120, 2)).round(2)
+    uv[7] = uv[np.flatnonzero(parts == parts[7])[0]]  # equally near: the first in the file
+    surface = EvaluationSurface(parts, uv, positions=uv)
+    i, points = rng.integers(0, 7, 500), rng.random((500, 2))
+    points[:40] = uv[:40]
+    found = surface.nearest(i, *points.T)
+    for chart, point, vertex in zip(i, points, found):
+        members = np.flatnonzero(parts == chart)
+        if chart in (1, 2, 5):
+            assert vertex == members[cdist(uv[members], point[None]).argmin()]
+        else:
+            assert vertex == -1
+    assert surface.kappa(np.flatnonzero(parts == 5)[:1]) == 0.126  # the foot's
+    assert surface.kappa(found[:3], 0.255).tolist() == [0.255] * 3
+
+
+def test_surface_files(tmp_path):
+    parts, uv, positions = [1, 1, 2], np.array([[0, 0], [1, 1], [0.5, 0.5]]), np.array([[0, 0], [3, 4], [0, 1.0]])
+    np.savez(tmp_path / 'positions.npz', part=parts, uv=uv, position_m=positions)
+    np.savez(tmp_path / 'matrix.npz', part=parts, uv=uv, distances=cdist(positions, positions).astype(np.float16))
+    for name in ('positions', 'matrix'):
+        surface = load_surface(tmp_path / f'{name}.npz')
+        assert len(surface) == 3 and surface.name == f'{name}.npz'
+        assert surface.distance(np.array([0, 1, 0]), np.array([1, 1, 2])).tolist() == [5.0, 0.0, 1.0]
+    assert 'Euclidean' in load_surface(tmp_path / 'positions.npz').geodesics
+    np.savez(tmp_path / 'no_uv.npz', part=parts)
+    np.savez(tmp_path / 'wrong.npz', part=[1, 30], uv=uv[:2], position_m=positions)
+    (tmp_path / 'text.npz').write_text('no')
+    for name, message in (
+        ('no_uv', "the array 'uv' is missing"),
+        ('wrong', 'parts must be 1 to 24, got 1 to 30'),
+        ('text', 'no readable surface file'),
+    ):
+        with pytest.raises(ValueError, match=f'{name}.npz: .*{message}'):
+            load_surface(tmp_path / f'{name}.npz')
+    with pytest.raises(FileNotFoundError):
+        load_surface(tmp_path / 'absent.npz')
+    for arguments, message in (
+        ((parts, uv), 'either distances or positions'),
+        ((parts, uv + 1, None, positions), 'uv must lie in'),
+        ((parts, uv, np.eye(2)), r'distances must be \(3, 3\), got \(2, 2\)'),
+        ((parts, uv[:2], None, positions), r'uv \(N, 2\), got'),
+        ((parts, uv, None, positions, [0, 1]), r'vertex_ids must be \(3,\)'),
+    ):
+        with pytest.raises(ValueError, match=message):
+            EvaluationSurface(*arguments)
+
+
+@pytest.fixture
+def official(tmp_path):
+    """Files with the names and arrays of the official ones, of a surface with 9 places and 12 chart vertices."""
+    rng = np.random.default_rng(0)
+    positions = rng.random((9, 3))
+    index = np.append(np.arange(9), [2, 5, 0])
+    matrix = cdist(positions, positions)
+    values = np.concatenate([matrix[i, :i] for i in range(9)]).astype(np.float32)
+    u, v, parts = rng.random(12), rng.random(12), rng.integers(1, 25, 12)
+    savemat(tmp_path / 'SMPL_subdiv.mat', dict(Part_ID_subdiv=parts, U_subdiv=u, V_subdiv=v))
+    savemat(tmp_path / 'SMPL_SUBDIV_TRANSFORM.mat', dict(index=index[None] + 1))
+    return tmp_path, values, matrix[index[:, None], index]
+
+
+@pytest.mark.parametrize('form', ['npy', 'pkl', 'pkl array'])
+def test_official_files_of_smpl(official, form):
+    folder, values, expected = official
+    if form == 'npy':
+        np.save(folder / 'Pdist_matrix.npy', values)
+    else:
+        content = dict(Pdist_matrix=values[:, None]) if form == 'pkl' else values
+        (folder / 'Pdist_matrix.pkl').write_bytes(pickle.dumps(content))
+    surface = smpl_surface(folder)
+    first, second = (ids.ravel() for ids in np.indices((12, 12)))
+    np.testing.assert_allclose(surface.distance(first, second), expected.ravel(), atol=1e-7)
+    assert surface.name == 'smpl' and surface.geodesics.startswith('official Pdist_matrix.')
+
+
+def test_official_files_that_are_wrong(official):
+    folder, values, _ = official
+    with pytest.raises(FileNotFoundError, match='Pdist_matrix.npy or .* missing'):
+        smpl_surface(folder)
+    (folder / 'Pdist_matrix.pkl').write_bytes(pickle.dumps(print))
+    with pytest.raises(ValueError, match='it holds builtins.print, only arrays are read'):
+        smpl_surface(folder)
+    np.save(folder / 'Pdist_matrix.npy', values[:-1])
+    with pytest.raises(ValueError, match='9 vertices need 36 distances, got .35,.'):
+        smpl_surface(folder)
+    with pytest.raises(ValueError, match='3 vertices need 3 distances'):
+        lower_triangle(values, 3)
+
+
+def test_chart_vertices_and_the_surface_of_a_template(tmp_path, monkeypatch):
+    template = load_template('anny')
+    body = template.surface
+    parts, uv, vertex_ids = chart_vertices(body)
+    # Every corner of every face is listed, and nothing else.
+    corners = {
+        (int(part), int(vertex), *np.rint(np.float64(place) * 1e4).astype(int).tolist())
+        for part, face, places in zip(body.face_parts, body.faces, body.face_uv)
+        for vertex, place in zip(face, places)
+    }
+    listed = set(zip(parts.tolist(), vertex_ids.tolist(), *np.rint(uv * 1e4).astype(int).T.tolist()))
+    assert listed == corners and len(parts) < 1.1 * len(body.vertices)
+
+    def table(vertices, faces, folder, progress):
+        assert folder == tmp_path and len(vertices) == len(body.vertices)
+        return np.float16(np.arange(len(vertices)))[:, None] * np.ones(len(vertices), np.float16)
+
+    monkeypatch.setattr('meshpose_plugins.evaluation.densepose.template_surface.geodesic_table', table)
+    surface = template_surface(template, tmp_path)
+    assert surface.name == 'anny' and '12272 vertices' in surface.geodesics
+    seam = np.flatnonzero(vertex_ids == vertex_ids[np.flatnonzero(np.diff(vertex_ids) == 0)[0]])
+    assert len(seam) > 1 and surface.distance(seam[:1], seam[1:2]) == 0
