@@ -4,7 +4,7 @@ from meshpose_plugins.evaluation.densepose.evaluator import PROTOCOLS, DensePose
 from meshpose_plugins.evaluation.densepose.iuv import draw_iuv
 from meshpose_plugins.evaluation.densepose.smpl_files import smpl_surface
 from meshpose_plugins.evaluation.densepose.surface import EvaluationSurface, load_surface
-from meshpose_plugins.evaluation.densepose.template_surface import template_surface
+from meshpose_plugins.evaluation.densepose.template_surfaces import template_surface
 
 __all__ = [
     'PROTOCOLS',

@@ -31,7 +31,7 @@ from meshpose_plugins.evaluation.densepose.similarity import (
     point_distances,
 )
 from meshpose_plugins.evaluation.densepose.surface import EvaluationSurface
-from meshpose_plugins.evaluation.densepose.template_surface import template_surface
+from meshpose_plugins.evaluation.densepose.template_surfaces import template_surface
 from meshpose_plugins.templates import MeshTemplate, builtin_templates, load_template
 
 #: Protocol -> what it is; the text goes into the results.

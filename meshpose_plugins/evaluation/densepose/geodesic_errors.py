@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from meshpose_plugins.evaluation.densepose.surface import EvaluationSurface
-from meshpose_plugins.evaluation.densepose.template_surface import chart_vertices
+from meshpose_plugins.evaluation.densepose.template_surfaces import chart_points, interpolated_distances
 from meshpose_plugins.templates import BodySurface, MeshTemplate
+from meshpose_plugins.templates.geodesic_table import CROSSINGS
 from meshpose_plugins.templates.geodesics import geodesic_distances, surface_graph
 from meshpose_plugins.templates.mesh_topology import face_normals
 
@@ -41,8 +42,8 @@ def measure(
 ) -> list[GeodesicError]:
     """Compare distances between random points of a body with exact ones.
 
-    Each point goes, as in the evaluation, through I, U, V as bytes to the nearest vertex of its chart. The exact geodesics
-    run between the points themselves, which are put into the mesh as vertices (that bends nothing).
+    Each point goes, as in the evaluation, through I, U, V as bytes to the nearest point of its chart. The
+    exact geodesics run between the points themselves, which are put into the mesh as vertices (that bends nothing).
 
     Args:
         template: whose full body is measured.
@@ -58,15 +59,20 @@ def measure(
     faces, barycentrics = _random_points(body, num_sources + num_targets, np.random.default_rng(seed))
     exact = _exact(body, faces, barycentrics, num_sources)
     i, u, v = body.iuv(faces, barycentrics)
-    parts, uv, vertex_ids = chart_vertices(body)
-    finder = EvaluationSurface(parts, uv, positions=body.vertices, vertex_ids=vertex_ids)
-    nearest = vertex_ids[finder.nearest(i, np.rint(u * 255) / 255, np.rint(v * 255) / 255)]
-    rows = []
+    points = chart_points(body)
+    finder = EvaluationSurface(points.parts, points.uv, distances=lambda first, second: None)
+    nearest = finder.nearest(i, np.rint(u * 255) / 255, np.rint(v * 255) / 255)
+    first, second = (ids.ravel() for ids in np.meshgrid(nearest[:num_sources], nearest[num_sources:], indexing='ij'))
+    needed = np.unique(points.vertex_ids[nearest[:num_sources]])
+    errors = []
     for count in crossings:
-        graph = surface_graph(body.vertices, body.faces, count)
-        found = geodesic_distances(graph, nearest[:num_sources])[:, nearest[num_sources:]]
-        rows.append(_error(f'paths over lines across {count} edges, nearest vertices', found.astype(np.float16), exact))
-    return rows
+        rows = geodesic_distances(surface_graph(body.vertices, body.faces, count), needed).astype(np.float16)
+        distances = interpolated_distances(
+            body.vertices, points, lambda a, b, rows=rows: rows[np.searchsorted(needed, a), b]
+        )
+        found = distances(first, second).reshape(exact.shape)
+        errors.append(_error(f'paths across {count} edges' + (' (used)' if count == CROSSINGS else ''), found, exact))
+    return errors
 
 
 def _random_points(body: BodySurface, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

