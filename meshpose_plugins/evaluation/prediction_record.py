@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from meshpose_plugins.templates.parts import NUM_PARTS
+
 if TYPE_CHECKING:
     from meshpose_plugins.templates import MeshTemplate
 
-#: Highest DensePose part; 0 is background.
-NUM_PARTS = 24
 #: Which vertices a record may hold: those of the low-poly template, or all of the template's full body.
 VERTEX_SETS = ('template', 'body')
 
