@@ -100,6 +100,7 @@ def test_files_need_no_pickle(tmp_path):
         (dict(box=[1, 2, 3]), r'box must be \(4,\), got \(3,\)'),
         (dict(visibility=np.full(7, 1.5)), r'visibility must lie in \[0, 1\], got 1.5'),
         (dict(template='smpl'), "template is 'smpl', expected 'anny'"),
+        (dict(image_id=2**63), 'image_id must fit 64 bits, got 9223372036854775808'),
         (dict(image_id=1.5), 'image_id must be an integer or a string, got 1.5'),
         (dict(image_id=0, instance_id=0), 'appears twice, first in record 0'),
         (dict(image_id='one'), "image_id is a string .'one'., in other records it is an integer"),
