@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from meshpose_plugins.evaluation.prediction_record import PredictionRecord, iuv_problems
+from meshpose_plugins.templates.parts import NUM_PARTS
 
 #: The names under which files keep the map's PNG in base64: the challenge's, and the short one.
 MAP_FIELDS = ('uv_data', 'iuv_png')
@@ -78,7 +79,7 @@ def quantise_iuv(i: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
         ValueError: a value is out of its range.
     """
     i, u, v = np.asarray(i), np.asarray(u), np.asarray(v)
-    for name, array, highest in (('I', i, 24), ('U', u, 1), ('V', v, 1)):
+    for name, array, highest in (('I', i, NUM_PARTS), ('U', u, 1), ('V', v, 1)):
         if not ((array >= 0) & (array <= highest)).all():
             raise ValueError(f'{name} must lie in [0, {highest}], got {array.min()} to {array.max()}')
     if (i != np.floor(i)).any():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -142,6 +142,16 @@ class MeshEvaluation:
                 means[name] = float(np.nanmean(values))
         return means
 
+    def part_means(self, means: dict[str, float], aligned: bool = True) -> dict[str, float]:
+        """Pick the errors of the body parts, part name -> mm, as the page of pictures draws them.
+
+        Args:
+            means: what :meth:`summarise` gave.
+            aligned: the Procrustes-aligned errors, or else those with the roots together.
+        """
+        prefix = 'pa_pve_' if aligned else 'pve_'
+        return {name: means[prefix + name] for name in self.shares if prefix + name in means}
+
 
 @dataclass
 class TemporalEvaluation:
@@ -228,7 +238,10 @@ class TemporalEvaluation:
 
 
 def evaluate_meshes(
-    records: Sequence[PredictionRecord], labels: MeshLabels, evaluation: MeshEvaluation
+    records: Sequence[PredictionRecord],
+    labels: MeshLabels,
+    evaluation: MeshEvaluation,
+    images: Mapping[int, int | str] | None = None,
 ) -> tuple[dict[int, dict[str, float]], list[str]]:
     """Compare the records of a predictions file with the true meshes of the same annotations.
 
@@ -237,6 +250,8 @@ def evaluate_meshes(
             them, pixels otherwise.
         labels: true meshes of the same template.
         evaluation: what to compute.
+        images: annotation id -> image id; with it records of another image are no matches, such as those of a
+            detector, whose instance ids are running numbers.
 
     Returns:
         annotation id -> errors of :meth:`MeshEvaluation.person`, and what could not be compared: records of
@@ -247,13 +262,13 @@ def evaluate_meshes(
     problems = []
     for position, record in enumerate(records):
         name = f'record {position} (image_id {record.image_id!r}, instance_id {record.instance_id!r})'
-        row = (
-            labels.index.get(record.instance_id)
-            if isinstance(record.instance_id, (int, np.integer))
-            else None
-        )
+        row = labels.index.get(record.instance_id)  # whose keys are integers: a string is unknown
         if row is None:
             problems.append(f'{name}: there is no mesh of an annotation of this id')
+        elif images is not None and images.get(record.instance_id) != record.image_id:
+            problems.append(
+                f'{name}: the annotation of this id is in image {images.get(record.instance_id)!r}'
+            )
         elif record.vertices is None or record.template != template.name:
             held = 'no vertices' if record.vertices is None else f"vertices of '{record.template}'"
             problems.append(f"{name}: {held}, expected those of '{template.name}'")

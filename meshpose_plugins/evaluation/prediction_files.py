@@ -29,6 +29,25 @@ _COLUMNS = {
     'templates': 'template',
     'vertex_sets': 'vertex_set',
 }
+#: Arrays of the .npz -> what they may hold and their numbers of dimensions.
+_INTEGERS, _NUMBERS, _TEXT = ('iu', 'integers'), ('iuf', 'numbers'), ('U', 'strings')
+_IDS = ('iuU', 'integers or strings')
+_ARRAYS = {
+    'image_ids': (_IDS, (1,)),
+    'instance_ids': (_IDS, (1,)),
+    'boxes': (_NUMBERS, (2,)),
+    'scores': (_NUMBERS, (1,)),
+    'templates': (_TEXT, (0, 1)),
+    'vertex_sets': (_TEXT, (0, 1)),
+    'vertices': (_NUMBERS, (2, 3)),
+    'visibility': (_NUMBERS, (1, 2)),
+    'vertices_camera': (_NUMBERS, (2, 3)),
+    'vertex_counts': (_INTEGERS, (1,)),
+    'visibility_counts': (_INTEGERS, (1,)),
+    'camera_counts': (_INTEGERS, (1,)),
+    'iuv': (_NUMBERS, (2,)),
+    'iuv_sizes': (_INTEGERS, (2,)),
+}
 _ROW_FIELDS = tuple(field.name for field in fields(PredictionRecord) if field.name != 'iuv') + ('iuv_png',)
 
 
@@ -80,10 +99,10 @@ def read_npz(path: Path) -> tuple[list[PredictionRecord | None], list[str]]:
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise PredictionsError(str(path), [f'no readable .npz file: {error}']) from None
     _check_header(path, {name: value.item() for name, value in content.items() if value.ndim == 0})
-    if 'image_ids' not in content or content['image_ids'].ndim != 1:
-        raise PredictionsError(str(path), ["field 'image_ids' is missing or not one entry per person"])
+    problems = _array_problems(content)
+    if problems:
+        raise PredictionsError(str(path), problems)
     count = len(content['image_ids'])
-    problems: list[str] = []
     columns = {
         field: _column(content[name], name, count, problems)
         for name, field in _COLUMNS.items()
@@ -94,16 +113,31 @@ def read_npz(path: Path) -> tuple[list[PredictionRecord | None], list[str]]:
             columns[name] = _split(content, name, counts, count, problems)
     if 'iuv' in content:
         columns['iuv'] = _split_maps(content, count, problems)
-    known = {'format', 'version', 'iuv', 'iuv_sizes', *_COLUMNS, *_RAGGED, *_RAGGED.values()}
-    problems += [f"field '{name}' is unknown" for name in content if name not in known]
-    if 'vertices' not in content and 'iuv' not in content:
-        problems.append("neither field 'vertices' nor field 'iuv' is there")
     if problems:
         raise PredictionsError(str(path), problems)
     try:
         return [PredictionRecord(**dict(zip(columns, row))) for row in zip(*columns.values())], []
     except (TypeError, ValueError) as error:
         raise PredictionsError(str(path), [f'a field has values of another kind: {error}']) from None
+
+
+def _array_problems(content: dict) -> list[str]:
+    """List the arrays that are missing, unknown, or hold what they must not hold."""
+    known = {'format', 'version', *_ARRAYS}
+    problems = [f"field '{name}' is unknown" for name in content if name not in known]
+    if 'image_ids' not in content:
+        problems.append("field 'image_ids' is missing")
+    if 'vertices' not in content and 'iuv' not in content:
+        problems.append("neither field 'vertices' nor field 'iuv' is there")
+    for name, ((kinds, meaning), dimensions) in _ARRAYS.items():
+        array = content.get(name)
+        if array is not None and (array.dtype.kind not in kinds or array.ndim not in dimensions):
+            expected = ' or '.join(map(str, dimensions))
+            problems.append(
+                f'{name} must hold {meaning} in {expected} dimensions, got {array.dtype} of shape '
+                f'{array.shape}'
+            )
+    return problems
 
 
 def _column(array: np.ndarray, name: str, count: int, problems: list[str]) -> list:
@@ -114,7 +148,7 @@ def _column(array: np.ndarray, name: str, count: int, problems: list[str]) -> li
         problems.append(f'{name} has {len(array)} entries, image_ids has {count}')
     if name == 'boxes':
         # Four NaN are a person without a box.
-        return [None if array.dtype.kind == 'f' and np.isnan(box).all() else box for box in array]
+        return [None if box.size and np.isnan(box).all() else box for box in array]
     return array.tolist()
 
 
@@ -128,7 +162,7 @@ def _split(content: dict, name: str, counts_name: str, count: int, problems: lis
                 f'{name} has {len(array)} entries, image_ids has {count} ({counts_name} is not there)'
             )
         return list(array)
-    if counts.ndim != 1 or counts.dtype.kind not in 'iu' or len(counts) != count or (counts < 0).any():
+    if len(counts) != count or (counts < 0).any():
         problems.append(f'{counts_name} must hold {count} numbers of vertices, got shape {counts.shape}')
         return []
     if len(array) != counts.sum():
@@ -140,12 +174,12 @@ def _split(content: dict, name: str, counts_name: str, count: int, problems: lis
 def _split_maps(content: dict, count: int, problems: list[str]) -> list:
     """Return each person's map (h, w, 3) from all their pixels one after the other."""
     flat, sizes = content['iuv'], content.get('iuv_sizes')
-    if sizes is None or sizes.shape != (count, 2) or sizes.dtype.kind not in 'iu' or (sizes < 0).any():
+    if sizes is None or sizes.shape != (count, 2) or (sizes < 0).any():
         found = 'nothing' if sizes is None else f'shape {sizes.shape}'
         problems.append(f'iuv_sizes must be ({count}, 2) heights and widths, got {found}')
         return []
     areas = sizes.prod(1)
-    if flat.ndim != 2 or flat.shape[1] != 3 or len(flat) != areas.sum():
+    if flat.shape[1] != 3 or len(flat) != areas.sum():
         problems.append(f'iuv must be ({areas.sum()}, 3), all pixels one after the other, got {flat.shape}')
         return []
     parts = np.split(flat, np.cumsum(areas)[:-1]) if count else []

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from meshpose_plugins.templates.parts import NUM_PARTS
+
 if TYPE_CHECKING:
     from meshpose_plugins.templates import MeshTemplate
 
-#: Highest DensePose part; 0 is background.
-NUM_PARTS = 24
 #: Which vertices a record may hold: those of the low-poly template, or all of the template's full body.
 VERTEX_SETS = ('template', 'body')
 
@@ -178,6 +178,8 @@ def _id_problems(record: PredictionRecord, kinds: dict) -> list[str]:
         right_type = isinstance(value, (int, np.integer, str)) and not isinstance(value, bool)
         if not right_type and not (field == 'instance_id' and value is None):
             problems.append(f'{field} must be an integer or a string, got {value!r}')
+        elif isinstance(value, int) and abs(value) >= 2**63:
+            problems.append(f'{field} must fit 64 bits, got {value}')
         elif _kind(value) != usual:
             problems.append(f'{field} is {_kind(value)} ({value!r}), in other records it is {usual}')
     return problems

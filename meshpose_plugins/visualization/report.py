@@ -24,7 +24,7 @@ from .training import PREDICTION_COLOR, TRUTH_COLOR, with_title
 
 PANEL_HEIGHT = 320
 MARGIN = 0.15  # of the longer side, around what an instance's picture has to show
-LARGEST_WINDOW = 3.0  # times the box: a prediction that is far off does not make the person tiny
+LARGEST_WINDOW = 3.0  # times the person: a prediction that is far off does not make the rest tiny
 PAPER = 235
 
 
@@ -204,19 +204,17 @@ def draw_curves(diagram: ReportCurves) -> bytes:
 
 def _window(instance: ReportInstance) -> tuple[int, int, int, int]:
     """The part of the image to show: x1, y1, x2, y2 in whole px, at least one px wide and high."""
-    shown = [
-        np.asarray(points, np.float64)[:, :2]
-        for points in (instance.true, instance.predicted, instance.points_xy)
-        if points is not None and len(points)
-    ]
-    box = None if instance.box is None else np.asarray(instance.box, np.float64).reshape(2, 2)
-    if not shown and box is None:
+    corners = None if instance.box is None else np.asarray(instance.box, np.float64).reshape(2, 2)
+    given = (corners, instance.true, instance.points_xy, instance.predicted)
+    shown = [np.asarray(points, np.float64)[:, :2] for points in given if points is not None and len(points)]
+    shown = [points[np.isfinite(points).all(1)] for points in shown]
+    shown = [points for points in shown if len(points)]
+    if not shown:
         raise ValueError(f"{instance.caption}: no box, vertices or points say where the person is")
-    points = np.concatenate(shown + ([] if box is None else [box]))
-    low, high = points.min(0), points.max(0)
-    if box is not None:
-        center, half = box.mean(0), max(np.ptp(box, axis=0).max(), 8) * LARGEST_WINDOW / 2
-        low, high = np.maximum(low, center - half), np.minimum(high, center + half)
+    low, high = np.min([points.min(0) for points in shown], 0), np.max([points.max(0) for points in shown], 0)
+    person_low, person_high = shown[0].min(0), shown[0].max(0)  # the box where there is one
+    center, half = (person_low + person_high) / 2, (person_high - person_low).max() * LARGEST_WINDOW / 2
+    low, high = np.maximum(low, center - max(half, 12)), np.minimum(high, center + max(half, 12))
     margin = MARGIN * max((high - low).max(), 8)
     left, top = np.floor(low - margin).astype(int)
     right, bottom = np.ceil(high + margin).astype(int) + 1

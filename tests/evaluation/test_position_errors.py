@@ -154,6 +154,8 @@ def test_one_person_has_every_figure():
     assert result['vertex_error_2d'] == pytest.approx(100 * 5 / np.ptp(image[:, 1]))
     assert {f'{prefix}pve_{name}' for prefix in ('', 'pa_') for name in evaluation.shares} <= set(result)
     assert 'times <p, t> / <p, p>' in evaluation.rules['scale_rule']
+    assert evaluation.part_means(result)['head'] == result['pa_pve_head']
+    assert list(evaluation.part_means(result, aligned=False)) == list(evaluation.shares)
 
 
 def test_metres_need_no_scale():
@@ -242,6 +244,11 @@ def test_records_are_compared_with_the_annotations_meshes():
         assert errors[identity]['pa_mpvpe'] == pytest.approx(expected, rel=1e-4, abs=1e-3)
     text = '\n'.join(problems)
     assert len(problems) == 4 and 'annotation 14: no prediction' in text and 'has a record already' in text
+    images = {11: 1, 12: 2, 13: 1, 14: 1}
+    errors, problems = evaluate_meshes(records, labels, MeshEvaluation(TEMPLATE), images)
+    assert list(errors) == [11, 13] and 'instance_id 12): the annotation of this id is in image 2' in str(
+        problems
+    )
     assert 'instance_id 99): there is no mesh' in text and "no vertices, expected those of 'anny'" in text
 
 
@@ -261,5 +268,8 @@ def test_the_documented_example_runs(tmp_path, monkeypatch, capsys):
         visibility=np.ones((2, COUNT), np.uint8),
         vertices_camera=true.astype(np.float32),
     )
-    exec(blocks[0], {})
-    assert f"'pa_mpvpe': {pa_mpvpe(predicted, true).mean():.2f}"[:18] in capsys.readouterr().out
+    names: dict = {}
+    exec(blocks[0], names)
+    errors = [person['pa_mpvpe'] for person in names['people'].values()]
+    np.testing.assert_allclose(errors, pa_mpvpe(predicted, true), rtol=1e-4)
+    assert 'roots together' in capsys.readouterr().out and not names['problems']

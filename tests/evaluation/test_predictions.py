@@ -2,18 +2,21 @@
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from meshpose_plugins.cli.validate_predictions import main
 from meshpose_plugins.evaluation import (
     PredictionRecord,
     PredictionsError,
     body_vertices,
+    encode_iuv,
     image_vertices,
     load_predictions,
     read_predictions,
@@ -97,6 +100,7 @@ def test_files_need_no_pickle(tmp_path):
         (dict(box=[1, 2, 3]), r'box must be \(4,\), got \(3,\)'),
         (dict(visibility=np.full(7, 1.5)), r'visibility must lie in \[0, 1\], got 1.5'),
         (dict(template='smpl'), "template is 'smpl', expected 'anny'"),
+        (dict(image_id=2**63), 'image_id must fit 64 bits, got 9223372036854775808'),
         (dict(image_id=1.5), 'image_id must be an integer or a string, got 1.5'),
         (dict(image_id=0, instance_id=0), 'appears twice, first in record 0'),
         (dict(image_id='one'), "image_id is a string .'one'., in other records it is an integer"),
@@ -247,8 +251,15 @@ def test_plain_arrays_make_a_file(tmp_path):
     np.testing.assert_array_equal(np.stack([record.vertices for record in records]), vertices)
     np.savez(path, **header, vertices=vertices[:3], boxes=np.zeros((2, 4)), colour='red')
     problems = validate_predictions(path)
-    assert len(problems) == 3 and "field 'colour' is unknown" in problems
+    assert problems == ["field 'colour' is unknown"]
+    np.savez(path, **header, vertices=vertices[:3], boxes=np.zeros((2, 4)))
+    assert len(validate_predictions(path)) == 2
     with pytest.raises(PredictionsError, match='vertices has 3 entries, image_ids has 4'):
+        load_predictions(path)
+    np.savez(path, **{**header, 'image_ids': np.arange(4.0)}, vertices=vertices)
+    with pytest.raises(
+        PredictionsError, match='image_ids must hold integers or strings in 1 dim.*, got float64'
+    ):
         load_predictions(path)
 
 
@@ -347,3 +358,58 @@ def test_the_page_shows_what_runs(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.splitlines() == ['[]', '[]'] and len(blocks) == 2
     assert len(load_predictions('predictions.json')) == 1
     assert load_predictions('other_method.npz')[1].vertices.shape == (6890, 3)
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=8),
+    lambda children: st.lists(children, max_size=4)
+    | st.dictionaries(st.text(max_size=4), children, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    field=st.sampled_from([*(f.name for f in fields(PredictionRecord) if f.name != 'iuv'), 'iuv_png', 'x']),
+    value=ANYTHING,
+    row=st.integers(0, 2),
+)
+def test_whatever_a_field_holds_the_validator_lists_it(tmp_path, field, value, row):
+    rows = [
+        dict(image_id=i, instance_id=i, box=[0, 0, 9, 9], template='anny', vertices=np.zeros((7, 3)).tolist())
+        for i in range(3)
+    ]
+    rows[row][field] = value
+    path = tmp_path / 'people.json'
+    path.write_text(json.dumps(dict(format='meshpose_predictions', version=2, records=rows)))
+    good, problems = read_predictions(path, TEMPLATE)
+    assert len(good) + bool(problems) >= 3 and all(problem.startswith('record ') for problem in problems)
+    save_predictions(tmp_path / 'good.npz', good, TEMPLATE)
+    assert_equal(load_predictions(tmp_path / 'good.npz', TEMPLATE), good)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    field=st.sampled_from(['image_id', 'bbox', 'score', 'uv_data', 'uv_shape', 'category_id']), value=ANYTHING
+)
+def test_whatever_a_densepose_entry_holds_the_validator_lists_it(tmp_path, field, value):
+    entry = dict(image_id=1, bbox=[0, 0, 2, 3], score=1.0, uv_data=encode_iuv(np.zeros((3, 2, 3), np.uint8)))
+    path = tmp_path / 'results.json'
+    path.write_text(json.dumps([entry, {**entry, field: value}, value]))
+    good, problems = read_predictions(path)
+    assert 1 <= len(good) <= 2 and any(problem.startswith('record 2 ') for problem in problems)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_whatever_an_array_holds_the_validator_lists_it(tmp_path, data):
+    iuv = np.zeros((4, 4, 3), np.uint8)
+    path = save_predictions(tmp_path / 'people.npz', [make_record(i, iuv=iuv) for i in range(3)])
+    with np.load(path) as archive:
+        content = dict(archive)
+    name = data.draw(st.sampled_from(sorted(content)))
+    shape = data.draw(st.lists(st.integers(0, 4), max_size=3))
+    dtype = data.draw(st.sampled_from(['f4', 'i8', 'u1', 'U3', '?', 'c8', 'M8[s]']))
+    content[name] = np.ones(shape, np.int64).astype(dtype)
+    np.savez(path, **content)
+    assert all(isinstance(problem, str) for problem in validate_predictions(path, TEMPLATE))

@@ -131,6 +131,9 @@ def test_people_over_the_border_and_without_an_image_are_drawn(mesh):
     for image in (np.zeros((240, 200, 3), np.uint8), None):
         assert len(panels(ReportInstance('', image, [100, 40, 180, 200], far))) == 3
         assert len(panels(ReportInstance('', image, None, mesh - np.float32([150, 0, 0])))) == 3
+    astray = mesh.copy()
+    astray[0], astray[1] = 1e9, np.nan
+    assert max(draw_instance(ReportInstance('', None, None, astray, true=mesh), TEMPLATE).shape) < 3000
     with pytest.raises(ValueError, match='lost: no box, vertices or points'):
         draw_instance(ReportInstance('lost'), TEMPLATE)
     with pytest.raises(ValueError, match="template 'anny' needs 499 or 12272 vertices, got 498"):
