@@ -10,7 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from meshpose_plugins.evaluation.densepose.ground_truth import AnnotatedPerson, GroundTruth
+from meshpose_plugins.evaluation.densepose.ground_truth import (
+    LARGEST_BOX,
+    AnnotatedPerson,
+    GroundTruth,
+)
 from meshpose_plugins.evaluation.densepose.iuv import draw_iuv, move_iuv
 from meshpose_plugins.evaluation.densepose.problems import Problems
 from meshpose_plugins.evaluation.densepose_results import DensePoseResult, parse_results
@@ -159,6 +163,9 @@ class _Reader:
         if box is None:
             xy = body_vertices(record, template)[:, :2].astype(np.float64)
             box = np.concatenate([xy.min(0), np.ptp(xy, axis=0)])
+        if box[2:].max() > LARGEST_BOX:
+            self.problems.add('prediction with a box that is too large', f'{name}: {box.tolist()}')
+            return
         self._append(position, record, record.instance_id, box, _MeshDrawer(record, template))
 
     def _append(self, position: int, prediction, annotation_id, box: np.ndarray, draw: Callable) -> None:

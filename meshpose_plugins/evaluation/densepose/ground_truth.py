@@ -20,6 +20,8 @@ from meshpose_plugins.templates.parts import NUM_PARTS
 
 #: A person is left out when this share of its box lies in ignore regions (PoseTrack).
 IGNORED_BOX_SHARE = 0.7
+#: Longest side of a box in px: a typing error must not ask for gigabytes.
+LARGEST_BOX = 16384
 
 
 @dataclass
@@ -182,6 +184,8 @@ def _parse_person(
     annotation: dict, identity: int | str, image: AnnotatedImage, where: str, problems: Problems
 ) -> AnnotatedPerson:
     box = parse_bbox(annotation, where)
+    if not ((box[2:] > 0) & (box[2:] <= LARGEST_BOX)).all():
+        raise ValueError(f'{where}: bbox must have sides of 0 to {LARGEST_BOX} px, got {box.tolist()}')
     area = checked_number(annotation, 'area', where)
     person = AnnotatedPerson(
         identity,

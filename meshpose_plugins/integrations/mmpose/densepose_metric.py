@@ -9,7 +9,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmpose.registry import METRICS
 
-from meshpose_plugins.evaluation.densepose import PROTOCOLS, Evaluator, load_surface
+from meshpose_plugins.evaluation.densepose import PROTOCOLS, Evaluator, check_protocols, load_surface
 from meshpose_plugins.integrations.mmpose.metric_samples import predicted_mesh, prediction_record
 from meshpose_plugins.templates import load_template
 
@@ -53,7 +53,7 @@ class DensePoseMetric(BaseMetric):
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.template = load_template(template)
-        self.protocols, self.constant_score = list(protocols), constant_score
+        self.protocols, self.constant_score = check_protocols(protocols), constant_score
         self._evaluator_arguments = dict(
             annotations=ann_file,
             surface=load_surface(surface) if surface else None,
@@ -62,9 +62,6 @@ class DensePoseMetric(BaseMetric):
             strict=strict,
             geodesics_folder=geodesics_folder,
         )
-        unknown = [name for name in self.protocols if name not in PROTOCOLS]
-        if unknown or not self.protocols:
-            raise ValueError(f'protocols must be some of {", ".join(PROTOCOLS)}, got {self.protocols}')
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Collect the predictions of a batch.

@@ -233,6 +233,7 @@ def test_bad_predictions_are_counted_listed_and_left_out(surface, tmp_path):
         PredictionRecord(1, 78, [0, 0, 9, 9], 1.0, 'anny', np.full_like(MESHES[0], np.nan)),
         PredictionRecord(1, 10, [0, 0, 9, 9], 1.0, 'anny', MESHES[0]),  # the ids of the first
         PredictionRecord(1, 79, [0, 0, 9, 9], 1.0, 'nobody', MESHES[0]),  # no such template
+        PredictionRecord(1, 81, [0, 0, 9, 1e8], 1.0, 'anny', MESHES[0]),
         PredictionRecord(1, 80, [0, 0, 300, 300], 0.1, 'anny', MESHES[0]),  # no such annotation: fine under P3
     ]
     results, problems = evaluate(surface, good + bad, ['P1'])
@@ -240,6 +241,7 @@ def test_bad_predictions_are_counted_listed_and_left_out(surface, tmp_path):
         'invalid prediction': 3,
         'prediction for an image that the annotations do not have': 1,
         'prediction of a mesh that cannot be drawn': 1,
+        'prediction with a box that is too large': 1,
         'prediction whose instance_id is no annotation of its image (P1, P2)': 1,
     }
     text = '\n'.join(problems.lines())
@@ -247,7 +249,7 @@ def test_bad_predictions_are_counted_listed_and_left_out(surface, tmp_path):
         assert detail in text, detail
     assert results['P1'].metrics == evaluate(surface, good, ['P1'])[0]['P1'].metrics
     assert evaluate(surface, good + bad[-1:], ['P3'])[1].counts() == {}
-    with pytest.raises(ValueError, match='6 problems in the input .strict.:\n3 x invalid prediction'):
+    with pytest.raises(ValueError, match='7 problems in the input .strict.:\n3 x invalid prediction'):
         evaluate(surface, good + bad, ['P1'], strict=True)
     with pytest.raises(ValueError, match='no prediction can be scored:\n2 x invalid'):
         evaluate(surface, bad[:3] + bad[4:5], ['P3'])
