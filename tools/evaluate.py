@@ -1,4 +1,4 @@
-"""Score a predictions file: DensePose protocols P1, P2, P3, and meshes where there are true ones; see --help."""
+"""Score a predictions file: DensePose protocols P1, P2, P3, and meshes; see --help."""
 
 import sys
 

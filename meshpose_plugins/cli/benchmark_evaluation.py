@@ -12,9 +12,15 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog='benchmark-evaluation', description=__doc__)
     parser.add_argument('--template', default='anny', help='whose body is drawn (default: anny)')
     parser.add_argument('--instances', type=int, default=2243, help="people (default: 2243, minival's)")
-    parser.add_argument('--size', type=int, default=1024, help='side of the square maps in px (default: 1024)')
-    parser.add_argument('--workers', type=int, default=0, help='threads (default: one per processor, at most 4)')
-    parser.add_argument('--geodesics', help="folder for computed geodesics (default: the user's cache folder)")
+    parser.add_argument(
+        '--size', type=int, default=1024, help='side of the square maps in px (default: 1024)'
+    )
+    parser.add_argument(
+        '--workers', type=int, default=0, help='threads (default: one per processor, at most 4)'
+    )
+    parser.add_argument(
+        '--geodesics', help="folder for computed geodesics (default: the user's cache folder)"
+    )
     parser.add_argument('--seed', type=int, default=0, help='of the people (default: 0)')
     args = parser.parse_args(argv)
 
@@ -33,7 +39,9 @@ def main(argv: list[str] | None = None) -> int:
     except ValueError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
-    table = Table(title=f'{result.instances} people, maps of {result.size} x {result.size} px, P1', show_header=False)
+    table = Table(
+        title=f'{result.instances} people, maps of {result.size} x {result.size} px, P1', show_header=False
+    )
     agrees = result.largest_difference < 1e-6
     rows = {
         'whole evaluation': f'{result.seconds:.1f} s with {result.workers} threads',

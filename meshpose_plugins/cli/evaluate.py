@@ -17,27 +17,39 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog='evaluate',
         description='Score a predictions file (.npz, .json) or a DensePose results file (.json)',
-        epilog='P1: ground-truth boxes, score 1, masked by the ground-truth mask; P2: the same without the mask; '
-        'P3: detected boxes and scores. Definitions: docs/densepose_evaluation.md',
+        epilog='P1: ground-truth boxes, score 1, masked by the ground-truth mask; P2: the same without the '
+        'mask; P3: detected boxes and scores. Definitions: docs/densepose_evaluation.md',
     )
     parser.add_argument('predictions', help='the file')
     parser.add_argument('--annotations', required=True, help='DensePose-COCO style JSON')
     parser.add_argument('--meshes', help='also compare with these true meshes (.npz)')
     parser.add_argument('--protocol', default='P3', help='some of P1,P2,P3, with commas (default P3)')
     parser.add_argument('--out', required=True, help='folder for metrics.json and the page of pictures')
-    parser.add_argument('--images', help="folder of the images for that page (default: the annotations' folder)")
+    parser.add_argument(
+        '--images', help="folder of the images for that page (default: the annotations' folder)"
+    )
     parser.add_argument('--worst', type=int, default=12, help='people to show on it (default 12; 0: no page)')
     parser.add_argument('--template', help='name or file of the template of the meshes and the surface')
     surface = parser.add_mutually_exclusive_group()
-    surface.add_argument('--surface', help='.npz with part, uv and position_m or distances (default: the template)')
-    surface.add_argument('--smpl-files', help='folder of the official SMPL_subdiv, SUBDIV_TRANSFORM and Pdist files')
-    parser.add_argument('--geodesics', help="folder for computed geodesics (default: the user's cache folder)")
+    surface.add_argument(
+        '--surface', help='.npz with part, uv and position_m or distances (default: the template)'
+    )
+    surface.add_argument(
+        '--smpl-files', help='folder of the official SMPL_subdiv, SUBDIV_TRANSFORM and Pdist files'
+    )
     parser.add_argument(
-        '--kappa', default='parts', help="'parts' (default), or one number of metres: 0.255 is the 2018 paper's"
+        '--geodesics', help="folder for computed geodesics (default: the user's cache folder)"
+    )
+    parser.add_argument(
+        '--kappa',
+        default='parts',
+        help="'parts' (default), or one number of metres: 0.255 is the 2018 paper's",
     )
     parser.add_argument('--constant-score', action='store_true', help='replace all scores by 1')
     parser.add_argument('--strict', action='store_true', help='problems in the input are errors')
-    parser.add_argument('--workers', type=int, default=0, help='threads (default: one per processor, at most 4)')
+    parser.add_argument(
+        '--workers', type=int, default=0, help='threads (default: one per processor, at most 4)'
+    )
     return parser
 
 
@@ -107,7 +119,8 @@ class MeshComparison:
         names = sorted({record.template for record in records if record.vertices is not None})
         if template is None and len(names) != 1:
             raise ValueError(
-                f'{predictions}: --meshes needs meshes of one template, got {names or "none"}: give --template'
+                f'{predictions}: --meshes needs meshes of one template, got {names or "none"}; give '
+                '--template'
             )
         self.template = template or load_template(names[0])
         self.labels = load_meshes(path, self.template)
@@ -143,7 +156,10 @@ def write_page(args: argparse.Namespace, results: dict, evaluator, meshes: MeshC
         notes.update(meshes.evaluation.rules)
         true_meshes = _Rows(meshes.labels)
     if len(evaluator.problems):
-        tables['Problems in the input'] = [('count', 'problem'), *((n, k) for k, n in evaluator.problems.counts().items())]
+        tables['Problems in the input'] = [
+            ('count', 'problem'),
+            *((n, k) for k, n in evaluator.problems.counts().items()),
+        ]
     template = meshes.template if meshes is not None else evaluator.drawing_template
     by_part = page.distances_by_part(first) if template is not None else {}
     files = {image.image_id: image.file_name for image in evaluator.truth.images.values()}
@@ -153,7 +169,11 @@ def write_page(args: argparse.Namespace, results: dict, evaluator, meshes: MeshC
         f'Evaluation of {Path(args.predictions).name}',
         tables,
         notes,
-        {f'{first.protocol}: mean geodesic distance of the points on the body, mm': by_part} if by_part else None,
+        (
+            {f'{first.protocol}: mean geodesic distance of the points on the body, mm': by_part}
+            if by_part
+            else None
+        ),
         [curve for result in results.values() for curve in page.precision_curves(result)],
         page.worst_people(first, files, images, true_meshes, args.worst),
         template,
@@ -193,19 +213,27 @@ def print_results(results: dict, problems, meshes: MeshComparison | None = None)
         console.print(
             f'kappa {result.kappa}; surface {result.surface}; geodesics {result.geodesics}; '
             + f'{len(result.people)} people, {result.detections} detections, {result.images} images'
-            + ('; constant scores: AP depends on the order of the images, see AR' if result.constant_score else ''),
+            + (
+                '; constant scores: AP depends on the order of the images, see AR'
+                if result.constant_score
+                else ''
+            ),
             markup=False,
             highlight=False,
         )
     if meshes is not None:
-        table = Table('error', 'value', 'unit', title=f'meshes of {meshes.count} people', box=SIMPLE_HEAD, padding=0)
+        table = Table(
+            'error', 'value', 'unit', title=f'meshes of {meshes.count} people', box=SIMPLE_HEAD, padding=0
+        )
         for name, value, unit in meshes.rows():
             table.add_row(name, f'{value:.2f}', unit)
         console.print(table)
         for name, rule in meshes.evaluation.rules.items():
             console.print(f'{name}: {rule}', markup=False, highlight=False)
     if len(problems):
-        console.print(f'[bold]{len(problems)} problems in the input[/bold] (all of them are in metrics.json):')
+        console.print(
+            f'[bold]{len(problems)} problems in the input[/bold] (all of them are in metrics.json):'
+        )
         console.print(escape('\n'.join(problems.lines(5))), highlight=False)
 
 

@@ -1,4 +1,4 @@
-"""`meshpose measure-geodesics`: the error of the evaluation's distances against exact geodesics of the full mesh.
+"""`meshpose measure-geodesics`: the evaluation's distances against exact geodesics of the full mesh.
 
 Needs `pip install pygeodesic` (exact polyhedral geodesics, used for nothing else).
 """
@@ -14,7 +14,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog='measure-geodesics', description=__doc__)
     parser.add_argument('--template', default='anny', help='whose full body is measured (default: anny)')
     parser.add_argument('--sources', type=int, default=20, help='random points to measure from (default: 20)')
-    parser.add_argument('--targets', type=int, default=2000, help='random points to measure to (default: 2000)')
+    parser.add_argument(
+        '--targets', type=int, default=2000, help='random points to measure to (default: 2000)'
+    )
     parser.add_argument('--crossings', default='0,1,2,3,5', help='graphs to compare (default: 0,1,2,3,5)')
     parser.add_argument('--seed', type=int, default=0, help='of the points (default: 0)')
     args = parser.parse_args(argv)
@@ -31,7 +33,9 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, FileNotFoundError, ImportError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
-    table = Table(title=f"{args.template}: {args.sources} x {args.targets} random surface points, error in mm")
+    table = Table(
+        title=f"{args.template}: {args.sources} x {args.targets} random surface points, error in mm"
+    )
     for column in ('distance', 'mean', '95 %', 'largest', 'bias', 'mean below 30 cm'):
         table.add_column(column, justify='left' if column == 'distance' else 'right')
     for row in rows:

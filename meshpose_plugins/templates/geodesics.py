@@ -1,8 +1,8 @@
 """Distances along a body's surface: shortest paths over a graph of straight lines on it.
 
-A line from a vertex runs over a few faces, unfolded into a plane, to each vertex that it can reach straight. More
-crossed faces give more directions and so smaller detours; one crossing leaves about 1.5 % of detour, five about
-0.2 % (measured: docs/densepose_evaluation.md).
+A line from a vertex runs over a few faces, unfolded into a plane, to each vertex that it can reach straight.
+More crossed faces give more directions and so smaller detours; one crossing leaves about 1.5 % of detour,
+five about 0.2 % (measured: docs/densepose_evaluation.md).
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ def _neighbours(faces: np.ndarray) -> np.ndarray:
 def _lines_across(vertices, faces, neighbours, crossings):
     """Pairs of vertices joined by a straight line over unfolded faces, the smaller id first, and lengths.
 
-    The line's start lies at the origin. A sector of directions goes through the edge from a to b; the apex c of
-    the face beyond is reached if it lies in the sector, and splits it; otherwise the whole sector goes on
+    The line's start lies at the origin. A sector of directions goes through the edge from a to b; the apex c
+    of the face beyond is reached if it lies in the sector, and splits it; otherwise the whole sector goes on
     through one of the two further edges.
     """
     pairs, lengths = [(np.int64(0), np.int64(0))], [0.0]
@@ -192,8 +192,11 @@ def _shortest_paths(starts, ends, lengths, sources):
                 distance[target] = reached
                 place = size
                 size += 1
-                while place and heap_key[(place - 1) // 2] > reached:
-                    heap_key[place], heap_node[place] = heap_key[(place - 1) // 2], heap_node[(place - 1) // 2]
-                    place = (place - 1) // 2
+                while place:
+                    parent = (place - 1) // 2
+                    if heap_key[parent] <= reached:
+                        break
+                    heap_key[place], heap_node[place] = heap_key[parent], heap_node[parent]
+                    place = parent
                 heap_key[place], heap_node[place] = reached, target
     return result

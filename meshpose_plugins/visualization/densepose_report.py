@@ -1,4 +1,4 @@
-"""What the page of an evaluation shows of DensePose scores: tables, errors by part, curves, the worst people."""
+"""What an evaluation's page shows of DensePose scores: tables, errors by part, curves, the worst people."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def score_table(results: DensePoseResults) -> list[tuple]:
     statistics = list(results.metrics[MODES[0]])
     rows = [('%', *statistics)]
     for mode, values in results.metrics.items():
-        rows.append((mode, *('-' if values[name] < 0 else f'{100 * values[name]:.2f}' for name in statistics)))
+        rows.append(
+            (mode, *('-' if values[name] < 0 else f'{100 * values[name]:.2f}' for name in statistics))
+        )
     return rows
 
 
@@ -30,10 +32,12 @@ def score_notes(results: DensePoseResults) -> dict[str, str]:
     """What has to be said beside the numbers."""
     name = results.protocol
     return {
-        name: PROTOCOLS[name] + ('; constant scores: AP depends on the order' if results.constant_score else ''),
+        name: PROTOCOLS[name]
+        + ('; constant scores: AP depends on the order' if results.constant_score else ''),
         f'{name} kappa': results.kappa,
         f'{name} surface': f'{results.surface}; geodesics {results.geodesics}',
-        f'{name} compared': f'{len(results.people)} people, {results.detections} detections, {results.images} images',
+        f'{name} compared': f'{len(results.people)} people, {results.detections} detections, '
+        f'{results.images} images',
     }
 
 
@@ -92,7 +96,8 @@ def _instance(
         x, y, width, height = detection.box
         box, iuv = np.array([x, y, x + width, y + height]), detection.iuv()
     return ReportInstance(
-        f'{file}, annotation {person.annotation_id}: GPSm {person.gpsm:.3f}, GPS {person.gps:.3f}, IoU {person.iou:.3f}'
+        f'{file}, annotation {person.annotation_id}: GPSm {person.gpsm:.3f}, GPS {person.gps:.3f}, '
+        f'IoU {person.iou:.3f}'
         + ('' if detection is not None else ', nothing predicted'),
         None if picture is None else np.ascontiguousarray(picture[..., ::-1]),
         box=box,

@@ -13,7 +13,9 @@ def plane(rows=9, columns=8, seed=0):
     """An irregular triangulated piece of a plane."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:rows, :columns]
-    vertices = np.stack([x, y, 0 * x], axis=-1).reshape(-1, 3) + rng.uniform(-0.3, 0.3, (rows * columns, 3)) * [1, 1, 0]
+    vertices = np.stack([x, y, 0 * x], axis=-1).reshape(-1, 3) + rng.uniform(
+        -0.3, 0.3, (rows * columns, 3)
+    ) * [1, 1, 0]
     ids = np.arange(rows * columns).reshape(rows, columns)
     a, b, c, d = (corner.ravel() for corner in (ids[:-1, :-1], ids[:-1, 1:], ids[1:, :-1], ids[1:, 1:]))
     return vertices, np.concatenate([np.stack([a, b, c], 1), np.stack([b, d, c], 1)])
@@ -22,11 +24,47 @@ def plane(rows=9, columns=8, seed=0):
 def sphere(levels=3):
     """An icosphere of radius 1."""
     g = (1 + 5**0.5) / 2
-    vertices = np.array([[-1, g, 0], [1, g, 0], [-1, -g, 0], [1, -g, 0], [0, -1, g], [0, 1, g], [0, -1, -g],
-                         [0, 1, -g], [g, 0, -1], [g, 0, 1], [-g, 0, -1], [-g, 0, 1]], float)
-    faces = np.array([[0, 11, 5], [0, 5, 1], [0, 1, 7], [0, 7, 10], [0, 10, 11], [1, 5, 9], [5, 11, 4], [11, 10, 2],
-                      [10, 7, 6], [7, 1, 8], [3, 9, 4], [3, 4, 2], [3, 2, 6], [3, 6, 8], [3, 8, 9], [4, 9, 5],
-                      [2, 4, 11], [6, 2, 10], [8, 6, 7], [9, 8, 1]])
+    vertices = np.array(
+        [
+            [-1, g, 0],
+            [1, g, 0],
+            [-1, -g, 0],
+            [1, -g, 0],
+            [0, -1, g],
+            [0, 1, g],
+            [0, -1, -g],
+            [0, 1, -g],
+            [g, 0, -1],
+            [g, 0, 1],
+            [-g, 0, -1],
+            [-g, 0, 1],
+        ],
+        float,
+    )
+    faces = np.array(
+        [
+            [0, 11, 5],
+            [0, 5, 1],
+            [0, 1, 7],
+            [0, 7, 10],
+            [0, 10, 11],
+            [1, 5, 9],
+            [5, 11, 4],
+            [11, 10, 2],
+            [10, 7, 6],
+            [7, 1, 8],
+            [3, 9, 4],
+            [3, 4, 2],
+            [3, 2, 6],
+            [3, 6, 8],
+            [3, 8, 9],
+            [4, 9, 5],
+            [2, 4, 11],
+            [6, 2, 10],
+            [8, 6, 7],
+            [9, 8, 1],
+        ]
+    )
     for _ in range(levels):
         middles: dict = {}
         points = list(vertices)

@@ -1,7 +1,7 @@
 """Average precision and recall exactly as the public DensePose evaluation computes them (reference mode).
 
-Sources: COCO's evaluation (T.-Y. Lin et al., 2014) and the DensePose evaluation of Detectron2 (Apache-2.0), whose
-differences from plain COCO docs/densepose_evaluation.md lists.
+Sources: COCO's evaluation (T.-Y. Lin et al., 2014) and the DensePose evaluation of Detectron2 (Apache-2.0).
+Where the latter differs from plain COCO: docs/densepose_evaluation.md.
 """
 
 from __future__ import annotations

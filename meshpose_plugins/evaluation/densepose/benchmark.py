@@ -95,7 +95,9 @@ def benchmark(
     start, cpu_start = time.perf_counter(), time.process_time()
     found = Evaluator(annotations, surface, workers=workers).evaluate(records, ['P1'], progress=True)['P1']
     seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024) / 1e9
+    peak = (
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024) / 1e9
+    )
     few = min(instances, 100)
     shares, few_seconds = _profile(_first(annotations, few), records[:few], surface)
     plain_count = min(instances, 5)
@@ -123,7 +125,7 @@ def benchmark(
 def make_people(
     template: MeshTemplate, count: int, size: int, rng: np.random.Generator
 ) -> tuple[dict, list[PredictionRecord]]:
-    """Make annotations and predictions of people who fill square images, each turned and shifted at random."""
+    """Make annotations and predictions of people who fill square images, turned and shifted at random."""
     distinct = [_make_person(template, size, rng) for _ in range(min(count, DISTINCT_PEOPLE))]
     images, people, records = [], [], []
     box = np.array([0, 0, size, size], np.float64)

@@ -87,7 +87,8 @@ class ImageComparison:
     def _compare(self, image: AnnotatedImage, people: list[_Person], found: list, own: bool) -> ImageResult:
         """Similarities of the detections that remain after ignore regions and the limit per image."""
         masks = [
-            WindowMask.paste(iuv[..., 0], detection.box, image.height, image.width) for detection, iuv in found
+            WindowMask.paste(iuv[..., 0], detection.box, image.height, image.width)
+            for detection, iuv in found
         ]
         keep = _outside_ignore_region(image, found)
         scores = np.array([found[index][0].score for index in keep])
@@ -117,11 +118,17 @@ class ImageComparison:
             iou,
             boxes,
         )
-        return ImageResult(similarities, self._person_scores(people, detections, similarities, distances, own))
+        return ImageResult(
+            similarities, self._person_scores(people, detections, similarities, distances, own)
+        )
 
     def _person_scores(
-        self, people: list[_Person], detections: list[Detection], similarities: ImageSimilarities,
-        distances: dict, own: bool,
+        self,
+        people: list[_Person],
+        detections: list[Detection],
+        similarities: ImageSimilarities,
+        distances: dict,
+        own: bool,
     ) -> list[PersonScore]:
         scores = []
         gpsm = similarities.similarity('gpsm')

@@ -1,4 +1,4 @@
-"""Predictions as the detections that a protocol compares: a box, a score and a DensePose map that is drawn when needed."""
+"""Predictions as the detections that a protocol compares: box, score and a map drawn when needed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from meshpose_plugins.evaluation.prediction_record import PredictionRecord, body
 from meshpose_plugins.evaluation.predictions import read_predictions
 from meshpose_plugins.templates import MeshTemplate, load_template
 
-#: Decimals to which the width and height of a box x1, y1, x2, y2 are taken, so that 215 stays 215 and not 214.9999.
+#: Decimals to which the size of a box x1, y1, x2, y2 is taken, so that 215 stays 215 and not 214.9999.
 SIZE_DECIMALS = 6
 
 
@@ -240,5 +240,7 @@ def detections_by_annotation(
             used[key] = detection.at(people[key])
     for (image_id, annotation_id), person in people.items():
         if not person.ignored and (image_id, annotation_id) not in used:
-            problems.add('annotated person without a prediction (P1, P2)', f'{annotation_id!r} in image {image_id!r}')
+            problems.add(
+                'annotated person without a prediction (P1, P2)', f'{annotation_id!r} in image {image_id!r}'
+            )
     return list(used.values())

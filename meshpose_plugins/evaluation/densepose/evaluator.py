@@ -71,11 +71,13 @@ class Evaluator:
         self.drawing_template = _template_of(self.truth.surface, template)
         if surface is None:
             if self.drawing_template is None:
-                looked_at = 'no built-in template' if template is None else f'not the template {template.name!r}'
+                looked_at = (
+                    'no built-in template' if template is None else f'not the template {template.name!r}'
+                )
                 raise ValueError(
-                    f"the annotations' charts are those of '{self.truth.surface}', and {looked_at} lies on that "
-                    'body: give the surface (--surface, --smpl-files) or a template of that body (--template), or '
-                    'name the body in the file: info.densepose_surface'
+                    f"the annotations' charts are those of '{self.truth.surface}', and {looked_at} lies on "
+                    'that body: give the surface (--surface, --smpl-files) or a template of that body '
+                    '(--template), or name the body in the file: info.densepose_surface'
                 )
             surface = template_surface(self.drawing_template, geodesics_folder, progress=True)
         self.surface, self.kappa, self.template = surface, kappa, template
@@ -113,8 +115,8 @@ class Evaluator:
             in_boxes = detections_by_annotation(detections, self.truth, self.problems)
             if detections and not in_boxes:
                 raise ValueError(
-                    'P1 and P2 score predictions made for ground-truth boxes, which carry their annotation as '
-                    'instance_id: none of these does; score them under P3, or predict for ground-truth boxes'
+                    'P1 and P2 score predictions made for ground-truth boxes, which carry their annotation '
+                    'as instance_id: none of these does; score them under P3, or predict for such boxes'
                 )
         self.problems.check()
         used = {name: detections if name == 'P3' else in_boxes for name in protocols}
@@ -154,7 +156,7 @@ class Evaluator:
 
 
 def _template_of(body: str, template: MeshTemplate | None) -> MeshTemplate | None:
-    """The given template, or else a built-in one, if it lies on the body whose charts the annotations have."""
+    """The given template, or else a built-in one, if it lies on the annotations' body."""
     candidates = [load_template(name) for name in builtin_templates()] if template is None else [template]
     return next((candidate for candidate in candidates if candidate.body == body), None)
 

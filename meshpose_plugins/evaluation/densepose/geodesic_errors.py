@@ -43,7 +43,8 @@ def measure(
     """Compare distances between random points of a body with exact ones.
 
     Each point goes, as in the evaluation, through I, U, V as bytes to the nearest point of its chart. The
-    exact geodesics run between the points themselves, which are put into the mesh as vertices (that bends nothing).
+    exact geodesics run between the points themselves, which are put into the mesh as vertices (that bends
+    nothing).
 
     Args:
         template: whose full body is measured.
@@ -62,7 +63,9 @@ def measure(
     points = chart_points(body)
     finder = EvaluationSurface(points.parts, points.uv, distances=lambda first, second: None)
     nearest = finder.nearest(i, np.rint(u * 255) / 255, np.rint(v * 255) / 255)
-    first, second = (ids.ravel() for ids in np.meshgrid(nearest[:num_sources], nearest[num_sources:], indexing='ij'))
+    first, second = (
+        ids.ravel() for ids in np.meshgrid(nearest[:num_sources], nearest[num_sources:], indexing='ij')
+    )
     needed = np.unique(points.vertex_ids[nearest[:num_sources]])
     errors = []
     for count in crossings:
@@ -71,7 +74,9 @@ def measure(
             body.vertices, points, lambda a, b, rows=rows: rows[np.searchsorted(needed, a), b]
         )
         found = distances(first, second).reshape(exact.shape)
-        errors.append(_error(f'paths across {count} edges' + (' (used)' if count == CROSSINGS else ''), found, exact))
+        errors.append(
+            _error(f'paths across {count} edges' + (' (used)' if count == CROSSINGS else ''), found, exact)
+        )
     return errors
 
 

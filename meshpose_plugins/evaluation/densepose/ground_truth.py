@@ -53,7 +53,7 @@ class AnnotatedPerson:
         return self.crowd or self.points is None
 
     def mask(self, height: int, width: int) -> WindowMask:
-        """The person's mask in its image of a given size: its part masks, else its segmentation, else empty."""
+        """The person's mask in its image: its part masks, else its segmentation, else empty."""
         if self.dp_masks is not None:
             painted = np.zeros((MASK_GRID, MASK_GRID), np.uint8)
             for part in self.dp_masks:
@@ -160,7 +160,9 @@ class GroundTruth:
                     continue
                 image = self.images.get(checked_id(annotation, 'image_id', where))
                 if image is None:
-                    problems.add('annotation of an unknown image', f"{where}: image_id {annotation['image_id']!r}")
+                    problems.add(
+                        'annotation of an unknown image', f"{where}: image_id {annotation['image_id']!r}"
+                    )
                     continue
                 if identity in seen:
                     problems.add('annotation with an id that appears twice', where)

@@ -24,7 +24,8 @@ def draw_iuv(
     Args:
         vertices: x, y in image px, z in any unit away from the camera.
         surface: faces and charts of the mesh's N vertices.
-        box: x, y, width, height in image px; the map's pixel (column, row) shows the mesh at x + column, y + row.
+        box: x, y, width, height in image px; the map's pixel (column, row) shows the mesh at x + column,
+            y + row.
 
     Returns:
         (h, w, 3) uint8: I 1 to 24 (0 outside the mesh), U and V times 255, rounded to the nearest.
@@ -40,7 +41,7 @@ def draw_iuv(
 
 
 def move_iuv(iuv: np.ndarray, box: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Show the map (h, w, 3) of one box in another box, both x, y, width, height in image px; 0 where it ends."""
+    """Show the map (h, w, 3) of one box (x, y, width, height in image px) in another; 0 where it ends."""
     height, width = map_size(target)
     moved = np.zeros((height, width, 3), np.uint8)
     rows = np.rint(np.arange(height) + target[1] - box[1]).astype(np.int64)

@@ -1,4 +1,4 @@
-"""GPS, mask IoU and box IoU between one detection and one annotated person, as the public evaluation has them."""
+"""GPS, mask IoU and box IoU of a detection and an annotated person, as the public evaluation has them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class WindowMask:
 
     @classmethod
     def paste(cls, mask: np.ndarray, box: np.ndarray, height: int, width: int) -> WindowMask:
-        """Paste a mask (h, w) of a box (x, y, w, h) at the box's truncated origin, cut to the image and box."""
+        """Paste a mask (h, w) of a box x, y, w, h at its truncated origin, cut to the image and box."""
         x, y = int(box[0]), int(box[1])
         right = min(int(box[0] + box[2]), width, x + mask.shape[1])
         bottom = min(int(box[1] + box[3]), height, y + mask.shape[0])
@@ -105,7 +105,7 @@ def point_distances(
 
 
 def geodesic_point_similarity(distances: np.ndarray, kappa: np.ndarray) -> float:
-    """GPS: the mean of exp(-g^2 / (2 kappa^2)) over the points (P,) whose distance is not NaN; 0 without any."""
+    """GPS: the mean of exp(-g^2 / (2 kappa^2)) over the points (P,) whose distance is not NaN, or 0."""
     counted = ~np.isnan(distances)
     if not counted.any():
         return 0.0
@@ -114,7 +114,7 @@ def geodesic_point_similarity(distances: np.ndarray, kappa: np.ndarray) -> float
 
 
 def mask_iou(detection: WindowMask, person: WindowMask, crowd: bool = False) -> float:
-    """Overlap of two masks of an image; for a crowd relative to the detection's area. 0 for two empty masks."""
+    """Overlap of two masks; for a crowd relative to the detection's area. 0 for two empty masks."""
     left, top = max(detection.x, person.x), max(detection.y, person.y)
     right = min(detection.x + detection.mask.shape[1], person.x + person.mask.shape[1])
     bottom = min(detection.y + detection.mask.shape[0], person.y + person.mask.shape[0])
@@ -141,10 +141,10 @@ def box_iou(detection: np.ndarray, person: np.ndarray, crowd: bool = False) -> f
 
 
 def resize_mask(mask: np.ndarray, width: float, height: float) -> np.ndarray:
-    """Resize a mask (H, W) of zeros and ones to a box by linear interpolation with fixed corners, cut at > 0.5.
+    """Resize a mask (H, W) of zeros and ones to a box: linear interpolation with fixed corners, > 0.5.
 
-    Equal to ``scipy.ndimage.zoom(mask, ..., order=1, prefilter=False) > 0.5``, to which the public evaluation goes, also where
-    rounding puts the last row or column just outside the mask, which makes it 0.
+    Equal to ``scipy.ndimage.zoom(mask, ..., order=1, prefilter=False) > 0.5``, as in the public evaluation,
+    also where rounding puts the last row or column just outside the mask, which makes it 0.
 
     Args:
         mask: 0 or 1.

@@ -64,7 +64,9 @@ def lower_triangle(values: np.ndarray, count: int, where: str = 'distances') -> 
         ValueError: the number of values is another.
     """
     if values.shape != (count * (count - 1) // 2,):
-        raise ValueError(f'{where}: {count} vertices need {count * (count - 1) // 2} distances, got {values.shape}')
+        raise ValueError(
+            f'{where}: {count} vertices need {count * (count - 1) // 2} distances, got {values.shape}'
+        )
 
     def look_up(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         high, low = np.maximum(first, second), np.minimum(first, second)

@@ -1,4 +1,4 @@
-"""The surface on which DensePose scores are measured: chart coordinates of its vertices and their distances."""
+"""The surface on which DensePose scores are measured: its vertices' chart coordinates and distances."""
 
 from __future__ import annotations
 
@@ -132,8 +132,8 @@ def load_surface(path: str | Path) -> EvaluationSurface:
     """Read a surface from an .npz of plain arrays.
 
     Args:
-        path: holds ``part`` (N,), ``uv`` (N, 2) and either ``position_m`` (N, 2 or 3) or ``distances`` (M, M),
-            and if wanted ``vertex_ids`` (N,): see :class:`EvaluationSurface`.
+        path: holds ``part`` (N,), ``uv`` (N, 2) and ``position_m`` (N, 2 or 3) or ``distances`` (M, M), and
+            if wanted ``vertex_ids`` (N,): see :class:`EvaluationSurface`.
 
     Raises:
         FileNotFoundError: there is no such file.

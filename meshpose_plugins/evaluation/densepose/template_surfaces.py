@@ -1,4 +1,4 @@
-"""The evaluation surface of a template's body: points spread over its charts, and its own geodesics between them."""
+"""The evaluation surface of a template's body: points over its charts, and their geodesics."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CHART_DECIMALS = 6
 
 @dataclass(frozen=True)
 class ChartPoints:
-    """Points of a body's surface with their chart coordinates; a point on a border stands here once per chart.
+    """Points of a body's surface with their chart coordinates; one on a border stands here once per chart.
 
     Attributes:
         parts: (K,) chart 1 to 24.
@@ -76,7 +76,9 @@ def chart_points(body: BodySurface) -> ChartPoints:
     uv = np.einsum('pk,pkc->pc', weights, np.asarray(body.face_uv, np.float64)[faces])
     uv = np.clip(uv, 0, 1)
     parts = np.asarray(body.face_parts)[faces]
-    _, first = np.unique(np.column_stack([parts, np.rint(uv * 10**_CHART_DECIMALS)]), axis=0, return_index=True)
+    _, first = np.unique(
+        np.column_stack([parts, np.rint(uv * 10**_CHART_DECIMALS)]), axis=0, return_index=True
+    )
     return ChartPoints(parts[first], uv[first], body.faces[faces[first]], weights[first])
 
 

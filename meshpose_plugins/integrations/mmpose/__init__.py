@@ -18,5 +18,5 @@ from .transforms import MeshPoseTransform, RandomTruncation  # noqa: E402
 from .visualization_hook import MeshPoseVisualizationHook  # noqa: E402
 
 __all__ = ["DensePoseMetric", "MeshMetric", "MeshPoseDataset", "MeshPoseEstimator", "MeshPoseHead",
-           "MeshPoseMetric", "MeshPoseTransform", "MeshPoseVisualizationHook", "PackMeshPoseInputs", "RandomTruncation",
-           "TemporalMetric", "targets_of_data_samples"]
+           "MeshPoseMetric", "MeshPoseTransform", "MeshPoseVisualizationHook", "PackMeshPoseInputs",
+           "RandomTruncation", "TemporalMetric", "targets_of_data_samples"]

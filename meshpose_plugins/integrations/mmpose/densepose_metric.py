@@ -1,4 +1,4 @@
-"""DensePose scores as a metric of MMPose's evaluation loop; what they are stands in `evaluation.densepose`."""
+"""DensePose scores as a metric of MMPose's evaluation loop; definitions: `evaluation.densepose`."""
 
 from __future__ import annotations
 
@@ -90,8 +90,9 @@ class DensePoseMetric(BaseMetric):
         metrics = {}
         for name, scores in found.items():
             print_log(
-                f'DensePoseMetric {name} ({PROTOCOLS[name]}): kappa {scores.kappa}; surface {scores.surface}; '
-                f'geodesics {scores.geodesics}; {len(scores.people)} people, {scores.images} images',
+                f'DensePoseMetric {name} ({PROTOCOLS[name]}): kappa {scores.kappa}; surface '
+                f'{scores.surface}; geodesics {scores.geodesics}; {len(scores.people)} people, '
+                f'{scores.images} images',
                 logger='current',
             )
             for mode, statistics in scores.metrics.items():

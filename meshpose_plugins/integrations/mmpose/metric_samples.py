@@ -48,7 +48,7 @@ def predicted_mesh(sample: dict, template: MeshTemplate, metric: str) -> np.ndar
 
 
 def prediction_record(sample: dict, template: MeshTemplate, vertices: np.ndarray) -> PredictionRecord:
-    """Return a person's predicted vertices (V, 3), box, score and visibility as a record of a predictions file."""
+    """Return a person's vertices (V, 3), box, score and visibility as a record of a predictions file."""
     instances = sample['pred_instances']
     return PredictionRecord(
         sample['img_id'],

@@ -15,7 +15,7 @@ def make_surface(rng, count=120, parts=6):
 
 
 def make_case(rng, surface, images=8, constant=False):
-    """Annotations and detections: crowds, people without points or masks, duplicates, misses, ignore regions."""
+    """Annotations and detections: crowds, people without points or masks, duplicates, ignore regions."""
     annotations = dict(images=[], annotations=[], categories=[dict(id=1, name='person')])
     detections = []
     for image_id in rng.permutation(np.arange(1, images + 1)).tolist():

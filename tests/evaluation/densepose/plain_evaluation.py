@@ -1,4 +1,4 @@
-"""The public DensePose evaluation as plain loops over single points, pixels and pairs: slow, and easy to check.
+"""The public DensePose evaluation as plain loops over points, pixels and pairs: slow, and easy to check.
 
 Written from the list of facts in docs/densepose_evaluation.md, sharing no code with the package.
 """
@@ -20,7 +20,10 @@ THRESHOLDS = [0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95]
 
 def evaluate(annotations, detections, surface, constant_score=False, kappa=None):
     """Mode -> statistic -> value, for P3."""
-    images = [_Image(image, annotations, detections, surface, constant_score, kappa) for image in annotations['images']]
+    images = [
+        _Image(image, annotations, detections, surface, constant_score, kappa)
+        for image in annotations['images']
+    ]
     images.sort(key=lambda image: image.id)
     return {mode: _statistics(images, mode) for mode in ('gps', 'gpsm', 'iou')}
 
@@ -34,7 +37,9 @@ class _Image:
         self.id, self.size = image['id'], (image['height'], image['width'])
         region = _region(image)
         self.people = [
-            dict(a) for a in annotations['annotations'] if a['image_id'] == self.id and not _person_hidden(a, region)
+            dict(a)
+            for a in annotations['annotations']
+            if a['image_id'] == self.id and not _person_hidden(a, region)
         ]
         self.found = []
         for index, detection in enumerate(detections):
@@ -63,7 +68,9 @@ class _Image:
     def match(self, mode, low, high):
         """Per threshold a list of (score, right, ignored), and the number of people that count."""
         ignored = [p['ignore'] or not low <= p['area'] <= high for p in self.people]
-        order = [p for p, flag in enumerate(ignored) if not flag] + [p for p, flag in enumerate(ignored) if flag]
+        order = [p for p, flag in enumerate(ignored) if not flag] + [
+            p for p, flag in enumerate(ignored) if flag
+        ]
         matches, flags = [], []
         for threshold in THRESHOLDS:
             match, flag, taken = [None] * len(self.found), [False] * len(self.found), set()

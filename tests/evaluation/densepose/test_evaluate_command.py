@@ -68,25 +68,47 @@ def files(tmp_path_factory):
 
 
 def run(files, out, *options, predictions='predictions.npz'):
-    arguments = [files / predictions, '--annotations', files / 'annotations.json', '--surface', files / 'surface.npz']
+    arguments = [
+        files / predictions,
+        '--annotations',
+        files / 'annotations.json',
+        '--surface',
+        files / 'surface.npz',
+    ]
     return main([str(argument) for argument in [*arguments, '--out', out, *options]])
 
 
 def test_everything_at_once(files, tmp_path, capsys):
-    assert run(files, tmp_path, '--meshes', files / 'meshes.npz', '--protocol', 'P1,P2,P3', '--kappa', '0.255') == 0
+    assert (
+        run(files, tmp_path, '--meshes', files / 'meshes.npz', '--protocol', 'P1,P2,P3', '--kappa', '0.255')
+        == 0
+    )
     found = json.loads((tmp_path / 'metrics.json').read_text())
     assert set(found) == {'P1', 'P2', 'P3', 'meshes', 'problems'}
     for name in ('P1', 'P2', 'P3'):
         assert found[name]['kappa'] == '0.255 m everywhere' and found[name]['people'] == 2
-        assert set(found[name]['gps']) == {f'{a}{b}' for a in ('AP', 'AR') for b in ('', '50', '75', 'm', 'l')}
+        assert set(found[name]['gps']) == {
+            f'{a}{b}' for a in ('AP', 'AR') for b in ('', '50', '75', 'm', 'l')
+        }
     assert found['meshes']['people'] == 2 and 'scale_rule' in found['meshes']['rules']
     assert found['meshes']['vertex_error_px'] == pytest.approx(4, abs=1e-3)
     page = (tmp_path / 'report.html').read_text()
-    for text in ('MeshPose: ground-truth boxes', '2.png, annotation 2: GPSm', 'vertex_error_px', '0.255 m', 'P3, %'):
+    for text in (
+        'MeshPose: ground-truth boxes',
+        '2.png, annotation 2: GPSm',
+        'vertex_error_px',
+        '0.255 m',
+        'P3, %',
+    ):
         assert text in page, text
     assert page.index('annotation 2: GPSm') < page.index('annotation 1: GPSm')  # the worst first
     pictures = sorted(path.name for path in (tmp_path / 'pictures').iterdir())
-    assert pictures == [*(f'curves_{n}.png' for n in range(1, 10)), 'instance_01.png', 'instance_02.png', 'parts_1.png']
+    assert pictures == [
+        *(f'curves_{n}.png' for n in range(1, 10)),
+        'instance_01.png',
+        'instance_02.png',
+        'parts_1.png',
+    ]
     printed = capsys.readouterr().out
     assert 'P2 ground-truth boxes' in printed and 'metrics are in' in printed and 'vertex_error_px' in printed
 

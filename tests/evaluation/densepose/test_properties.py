@@ -120,7 +120,9 @@ def test_scores_fall_with_the_shift(surface):
     for shift in (0, 3, 6, 12, 24, 60, 400):
         moved = [mesh + np.float32([shift, shift / 2, 0]) for mesh in MESHES]
         results, _ = evaluate(surface, records(moved))
-        scores.append([mean(results[name], mode) for name in ('P1', 'P2', 'P3') for mode in ('gps', 'gpsm', 'iou')])
+        scores.append(
+            [mean(results[name], mode) for name in ('P1', 'P2', 'P3') for mode in ('gps', 'gpsm', 'iou')]
+        )
     assert (np.diff(scores, axis=0) < 0).all()
     assert max(scores[-1]) == 0
 
@@ -143,7 +145,8 @@ def test_only_p1_ignores_what_overflows_the_mask(surface):
 def test_empty_predictions_score_zero(surface):
     empty = np.zeros((100, 60, 3), np.uint8)
     nothing = [
-        PredictionRecord(p['image_id'], p['id'], [40, 30, 100, 130], 1.0, iuv=empty) for p in SCENE['annotations']
+        PredictionRecord(p['image_id'], p['id'], [40, 30, 100, 130], 1.0, iuv=empty)
+        for p in SCENE['annotations']
     ]
     for predictions in ([], nothing):
         results, problems = evaluate(surface, predictions)
@@ -222,7 +225,9 @@ def test_maps_move_to_other_boxes(surface):
         iuv = draw_iuv(TEMPLATE.upsample(record.vertices), TEMPLATE.surface, wide)
         corners = [*wide[:2], *(wide[:2] + wide[2:])]
         maps.append(PredictionRecord(record.image_id, record.instance_id, corners, 1.0, iuv=iuv))
-    assert mean(evaluate(surface, maps, ['P1'])[0]['P1']) == mean(evaluate(surface, records(), ['P1'])[0]['P1'])
+    assert mean(evaluate(surface, maps, ['P1'])[0]['P1']) == mean(
+        evaluate(surface, records(), ['P1'])[0]['P1']
+    )
 
 
 def test_bad_predictions_are_counted_listed_and_left_out(surface, tmp_path):
@@ -234,7 +239,9 @@ def test_bad_predictions_are_counted_listed_and_left_out(surface, tmp_path):
         PredictionRecord(1, 10, [0, 0, 9, 9], 1.0, 'anny', MESHES[0]),  # the ids of the first
         PredictionRecord(1, 79, [0, 0, 9, 9], 1.0, 'nobody', MESHES[0]),  # no such template
         PredictionRecord(1, 81, [0, 0, 9, 1e8], 1.0, 'anny', MESHES[0]),
-        PredictionRecord(1, 80, [0, 0, 300, 300], 0.1, 'anny', MESHES[0]),  # no such annotation: fine under P3
+        PredictionRecord(
+            1, 80, [0, 0, 300, 300], 0.1, 'anny', MESHES[0]
+        ),  # no such annotation: fine under P3
     ]
     results, problems = evaluate(surface, good + bad, ['P1'])
     assert problems.counts() == {
@@ -245,7 +252,14 @@ def test_bad_predictions_are_counted_listed_and_left_out(surface, tmp_path):
         'prediction whose instance_id is no annotation of its image (P1, P2)': 1,
     }
     text = '\n'.join(problems.lines())
-    for detail in ('record 4 (image_id 999', '(499, 3)', 'nan', 'appears twice', "no template 'nobody'", 'instance_id 80'):
+    for detail in (
+        'record 4 (image_id 999',
+        '(499, 3)',
+        'nan',
+        'appears twice',
+        "no template 'nobody'",
+        'instance_id 80',
+    ):
         assert detail in text, detail
     assert results['P1'].metrics == evaluate(surface, good, ['P1'])[0]['P1'].metrics
     assert evaluate(surface, good + bad[-1:], ['P3'])[1].counts() == {}
@@ -256,7 +270,9 @@ def test_bad_predictions_are_counted_listed_and_left_out(surface, tmp_path):
     with pytest.raises(ValueError, match='carry their annotation as instance_id: none of these does'):
         evaluate(surface, bad[-1:], ['P2'])
     path = save_predictions(tmp_path / 'predictions.npz', good[:2])
-    assert evaluate(surface, path, ['P2'])[1].counts() == {'annotated person without a prediction (P1, P2)': 2}
+    assert evaluate(surface, path, ['P2'])[1].counts() == {
+        'annotated person without a prediction (P1, P2)': 2
+    }
     with pytest.raises(ValueError, match="protocols must be some of P1, P2, P3, got ..P4"):
         evaluate(surface, good, ['P4'])
 
@@ -267,7 +283,12 @@ def test_bad_annotations_are_counted_and_listed(surface):
     people[0]['dp_x'] = people[0]['dp_x'][:-1]
     people[1]['dp_U'][3] = float('nan')
     people[2]['dp_masks'][0] = encode_mask(np.ones((9, 9)))
-    people += [dict(people[3]), dict(people[3], id=50, image_id=60), dict(people[3], id=51, bbox=[1, 2, 3]), 'text']
+    people += [
+        dict(people[3]),
+        dict(people[3], id=50, image_id=60),
+        dict(people[3], id=51, bbox=[1, 2, 3]),
+        'text',
+    ]
     people.append(dict(people[3], id=52, category_id=7))
     results, problems = evaluate(surface, records(), ['P2'], scene=scene)
     assert problems.counts() == {

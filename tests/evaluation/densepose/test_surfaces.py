@@ -1,4 +1,4 @@
-"""Surfaces: nearest vertices, distances of every kind, the official files of SMPL (made up here), a template's."""
+"""Surfaces: nearest vertices, distances of every kind, SMPL's official files (made up), a template's."""
 
 import pickle
 import sys
@@ -8,7 +8,12 @@ import pytest
 from scipy.io import savemat
 from scipy.spatial.distance import cdist
 
-from meshpose_plugins.evaluation.densepose import EvaluationSurface, load_surface, smpl_surface, template_surface
+from meshpose_plugins.evaluation.densepose import (
+    EvaluationSurface,
+    load_surface,
+    smpl_surface,
+    template_surface,
+)
 from meshpose_plugins.evaluation.densepose.geodesic_errors import measure
 from meshpose_plugins.evaluation.densepose.smpl_files import lower_triangle
 from meshpose_plugins.evaluation.densepose.template_surfaces import (
@@ -38,9 +43,15 @@ def test_nearest_is_the_first_of_the_nearest_in_the_chart():
 
 
 def test_surface_files(tmp_path):
-    parts, uv, positions = [1, 1, 2], np.array([[0, 0], [1, 1], [0.5, 0.5]]), np.array([[0, 0], [3, 4], [0, 1.0]])
+    parts, uv, positions = (
+        [1, 1, 2],
+        np.array([[0, 0], [1, 1], [0.5, 0.5]]),
+        np.array([[0, 0], [3, 4], [0, 1.0]]),
+    )
     np.savez(tmp_path / 'positions.npz', part=parts, uv=uv, position_m=positions)
-    np.savez(tmp_path / 'matrix.npz', part=parts, uv=uv, distances=cdist(positions, positions).astype(np.float16))
+    np.savez(
+        tmp_path / 'matrix.npz', part=parts, uv=uv, distances=cdist(positions, positions).astype(np.float16)
+    )
     for name in ('positions', 'matrix'):
         surface = load_surface(tmp_path / f'{name}.npz')
         assert len(surface) == 3 and surface.name == f'{name}.npz'
@@ -71,7 +82,7 @@ def test_surface_files(tmp_path):
 
 @pytest.fixture
 def official(tmp_path):
-    """Files with the names and arrays of the official ones, of a surface with 9 places and 12 chart vertices."""
+    """Files like the official ones, of a surface with 9 places and 12 chart vertices."""
     rng = np.random.default_rng(0)
     positions = rng.random((9, 3))
     index = np.append(np.arange(9), [2, 5, 0])
@@ -141,9 +152,7 @@ def test_interpolated_distances_are_exact_in_a_plane():
     distances = interpolated_distances(vertices, points, lambda a, b: matrix[a, b])
     positions = np.einsum('pk,pkc->pc', points.weights, vertices[points.vertex_ids])
     first, second = (ids.ravel() for ids in np.indices((50, 50)))
-    np.testing.assert_allclose(
-        distances(first, second), cdist(positions, positions).ravel(), atol=1e-7
-    )
+    np.testing.assert_allclose(distances(first, second), cdist(positions, positions).ravel(), atol=1e-7)
 
 
 def test_the_surface_of_a_template_takes_the_table(tmp_path, monkeypatch):

@@ -41,7 +41,16 @@ def scene(tmp_path_factory):
         iuv = draw_iuv(TEMPLATE.upsample(mesh), TEMPLATE.surface, np.array(box))
         rows, columns = (ids[::40] for ids in np.nonzero(iuv[..., 0]))
         values = iuv[rows, columns] / [1, 255, 255]
-        corners = [box[0], box[1], box[0] + width, box[1], box[0] + width, box[1] + height, box[0], box[1] + height]
+        corners = [
+            box[0],
+            box[1],
+            box[0] + width,
+            box[1],
+            box[0] + width,
+            box[1] + height,
+            box[0],
+            box[1] + height,
+        ]
         content['annotations'].append(
             dict(
                 id=index + 5,
@@ -101,8 +110,14 @@ def test_equals_the_evaluator(scene):
         loop.process(data_samples=[sample])
     found = loop.evaluate(COUNT)
     records = [
-        PredictionRecord(s['img_id'], s['id'], s['pred_instances']['bboxes'][0], s['pred_instances']['bbox_scores'][0],
-                         'anny', mesh)
+        PredictionRecord(
+            s['img_id'],
+            s['id'],
+            s['pred_instances']['bboxes'][0],
+            s['pred_instances']['bbox_scores'][0],
+            'anny',
+            mesh,
+        )
         for s, mesh in zip(samples(scene), meshes)
     ]
     own = Evaluator(folder / 'annotations.json', load_surface(folder / 'surface.npz'), kappa=0.255)
