@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -164,6 +165,11 @@ def write_page(args: argparse.Namespace, results: dict, evaluator, meshes: MeshC
     by_part = page.distances_by_part(first) if template is not None else {}
     files = {image.image_id: image.file_name for image in evaluator.truth.images.values()}
     images = args.images or Path(args.annotations).parent
+    curves = []
+    if importlib.util.find_spec('matplotlib') is None:
+        print('the page has no precision curves: pip install matplotlib')
+    else:
+        curves = [curve for result in results.values() for curve in page.precision_curves(result)]
     return write_report(
         args.out,
         f'Evaluation of {Path(args.predictions).name}',
@@ -174,7 +180,7 @@ def write_page(args: argparse.Namespace, results: dict, evaluator, meshes: MeshC
             if by_part
             else None
         ),
-        [curve for result in results.values() for curve in page.precision_curves(result)],
+        curves,
         page.worst_people(first, files, images, true_meshes, args.worst),
         template,
     )

@@ -130,30 +130,36 @@ class _Reader:
         self.truth, self.problems, self.template = truth, problems, template
         self.detections: list[Detection] = []
         self._templates: dict[str, MeshTemplate | str] = {}
+        # Records may name an image by its file.
+        self._ids_of_files = {image.file_name: image.image_id for image in truth.images.values()}
 
     def add(self, position: int, prediction: PredictionRecord | DensePoseResult) -> None:
         name = _name(position, prediction)
-        if prediction.image_id not in self.truth.images:
+        image_id = prediction.image_id
+        if image_id not in self.truth.images:
+            image_id = self._ids_of_files.get(image_id)
+        if image_id is None:
             self.problems.add('prediction for an image that the annotations do not have', name)
             return
         if isinstance(prediction, DensePoseResult):
-            self._add_result(position, name, prediction)
+            self._add_result(position, name, prediction, image_id)
         else:
-            self._add_record(position, name, prediction)
+            self._add_record(position, name, prediction, image_id)
 
-    def _add_result(self, position: int, name: str, result: DensePoseResult) -> None:
+    def _add_result(self, position: int, name: str, result: DensePoseResult, image_id) -> None:
         if result.category_id != 1:
             self.problems.add('prediction of another category than person', f'{name}: {result.category_id}')
             return
-        self._append(position, result, None, result.bbox, _MapDrawer(result.iuv, result.bbox))
+        self._append(position, image_id, None, result.bbox, result.score, _MapDrawer(result.iuv, result.bbox))
 
-    def _add_record(self, position: int, name: str, record: PredictionRecord) -> None:
+    def _add_record(self, position: int, name: str, record: PredictionRecord, image_id) -> None:
         box = None
         if record.box is not None:
             size = np.round(record.box[2:] - record.box[:2], SIZE_DECIMALS)
             box = np.concatenate([record.box[:2], size])
         if record.iuv is not None:
-            self._append(position, record, record.instance_id, box, _MapDrawer(record.iuv, box))
+            draw = _MapDrawer(record.iuv, box)
+            self._append(position, image_id, record.instance_id, box, record.score, draw)
             return
         template = self._find_template(record.template)
         wrong = template if isinstance(template, str) else self._mesh_problem(record, template)
@@ -166,13 +172,12 @@ class _Reader:
         if box[2:].max() > LARGEST_BOX:
             self.problems.add('prediction with a box that is too large', f'{name}: {box.tolist()}')
             return
-        self._append(position, record, record.instance_id, box, _MeshDrawer(record, template))
+        draw = _MeshDrawer(record, template)
+        self._append(position, image_id, record.instance_id, box, record.score, draw)
 
-    def _append(self, position: int, prediction, annotation_id, box: np.ndarray, draw: Callable) -> None:
-        score, area = prediction.score, float(box[2] * box[3])
-        self.detections.append(
-            Detection(position, prediction.image_id, annotation_id, box, score, area, draw)
-        )
+    def _append(self, position: int, image_id, annotation_id, box, score: float, draw: Callable) -> None:
+        area = float(box[2] * box[3])
+        self.detections.append(Detection(position, image_id, annotation_id, box, score, area, draw))
 
     def _find_template(self, name: str) -> MeshTemplate | str:
         """The template of a name, or what is wrong with the name."""

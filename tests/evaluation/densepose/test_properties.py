@@ -277,6 +277,16 @@ def test_bad_predictions_are_counted_listed_and_left_out(surface, tmp_path):
         evaluate(surface, good, ['P4'])
 
 
+def test_images_may_be_named_by_their_files(surface):
+    named = [
+        PredictionRecord(f'{record.image_id - 1}.jpg', record.instance_id, None, 1.0, 'anny', record.vertices)
+        for record in records()
+    ]
+    results, problems = evaluate(surface, named, ['P2'])
+    assert results['P2'].metrics == evaluate(surface, records(), ['P2'])[0]['P2'].metrics
+    assert len(problems) == 0
+
+
 def test_bad_annotations_are_counted_and_listed(surface):
     scene = copy.deepcopy(SCENE)
     people = scene['annotations']
