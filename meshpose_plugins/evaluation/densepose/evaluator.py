@@ -105,8 +105,9 @@ class Evaluator:
             ValueError: an unknown protocol, or problems while ``strict``.
         """
         protocols = check_protocols(protocols)
+        before = len(self.problems)
         detections = read_detections(predictions, self.truth, self.problems, self.template)
-        if not detections and len(self.problems):
+        if not detections and len(self.problems) > before:  # an empty file scores 0
             raise ValueError('\n'.join(['no prediction can be scored:', *self.problems.lines(5)]))
         if constant_score:
             detections = [replace(detection, score=1.0) for detection in detections]

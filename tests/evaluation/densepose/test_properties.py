@@ -309,6 +309,7 @@ def test_bad_annotations_are_counted_and_listed(surface):
     }
     assert [person.annotation_id for person in results['P2'].people] == [13]
     assert results['P2'].metrics['gps']['AP'] == pytest.approx(1)
+    assert mean(evaluate(surface, [], ['P3'], scene=scene)[0]['P3']) == 0
     with pytest.raises(ValueError, match='7 problems in the input'):
         Evaluator(scene, surface, strict=True)
     with pytest.raises(ValueError, match='images are those of|charts are those of'):
