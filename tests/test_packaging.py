@@ -72,7 +72,7 @@ def test_the_metadata_is_complete(wheel):
     assert f'Version: {meshpose_plugins.__version__}\n' in metadata
     assert 'License-Expression: Apache-2.0\n' in metadata
     assert set(re.findall(r'^Provides-Extra: (\w+)$', metadata, re.M)) == {
-        'mmpose', 'detectron2', 'anny', 'smplx', 'export', 'dev'
+        'mmpose', 'detectron2', 'anny', 'smplx', 'evaluation', 'export', 'dev'
     }  # fmt: skip
     assert 'Apache License' in read(wheel, 'LICENSE')
 
@@ -152,7 +152,7 @@ def test_imports_match_the_dependencies(path):
     if room(path)[:2] == ('integrations', 'detectron2'):
         allowed |= requirements('detectron2') | {'detectron2'}
     assert third_party(path, at_import=True) <= allowed
-    extras = requirements('mmpose', 'detectron2', 'anny', 'smplx', 'export', 'dev')
+    extras = requirements('mmpose', 'detectron2', 'anny', 'smplx', 'export', 'evaluation', 'dev')
     frameworks = {'mmpose', 'mmdet', 'detectron2', 'pkg_resources'}
     assert third_party(path, at_import=False) <= allowed | extras | frameworks
 

@@ -13,6 +13,12 @@ import numpy as np
 from meshpose_plugins.rendering.frame import inside_frame
 
 MILLIMETRES_PER_METRE = 1000.0
+#: How a prediction of any unit is brought to metres where only the roots are aligned. A scaled-orthographic
+#: prediction has pixels and no metres; MMPose calls the first rule N-MPJPE (Rhodin et al., CVPR 2018).
+SCALE_RULES = {
+    'least_squares': 'roots together, then the prediction times <p, t> / <p, p> (least squares, at least 0)',
+    'none': 'roots together, no scale: predictions are in metres',
+}
 
 
 def vertex_error_2d(
@@ -33,10 +39,21 @@ def vertex_error_2d(
     Raises:
         ValueError: the shapes differ.
     """
+    distance = vertex_error_px(predicted, true)
+    return _percent(distance, np.ptp(np.asarray(true, np.float64)[..., 1], axis=-1))
+
+
+def vertex_error_px(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """Mean distance of the vertices in the image, in px.
+
+    Args:
+        predicted, true: (..., V, 2 or 3) as in :func:`vertex_error_2d`.
+
+    Returns:
+        (...) px.
+    """
     predicted, true = _check_pair(predicted, true, (2, 3))
-    distance = np.linalg.norm(predicted[..., :2] - true[..., :2], axis=-1).mean(-1)
-    height = np.ptp(true[..., 1], axis=-1)
-    return _percent(distance, height)
+    return np.linalg.norm(predicted[..., :2] - true[..., :2], axis=-1).mean(-1)
 
 
 def uv_error(
@@ -95,7 +112,8 @@ def align_similarity(
 ) -> np.ndarray:
     """Move points onto others by the least-squares rotation, positive scale and translation (Procrustes).
 
-    The rotation never mirrors. Points that all coincide go to the target's centroid. Source: S. Umeyama,
+    The rotation never mirrors. Points that all coincide go to the target's centroid; of collinear points the
+    turn about their line is arbitrary, and moves none of them. Source: S. Umeyama,
     "Least-squares estimation of transformation parameters between two point patterns", PAMI 1991.
 
     Args:
@@ -106,7 +124,7 @@ def align_similarity(
         (..., N, 3) float64, the moved source.
 
     Raises:
-        ValueError: the shapes differ.
+        ValueError: the shapes differ, or a point is not finite.
     """
     source, target = _check_pair(source, target, (3,))
     source_mean, target_mean = source.mean(-2, keepdims=True), target.mean(-2, keepdims=True)
@@ -121,19 +139,79 @@ def align_similarity(
     return scale[..., None, None] * source @ np.swapaxes(rotation, -1, -2) + target_mean
 
 
-def pa_mpvpe(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """Mean per-vertex position error after Procrustes alignment (rotation, scale, translation), in mm.
+def similarity_errors(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """Distance of each point after Procrustes alignment (rotation, scale, translation), in mm.
 
     Args:
-        predicted: (..., V, 3) predicted vertices in any unit and place, axes x right, y down, z away from the
+        predicted: (..., N, 3) predicted points in any unit and place, axes x right, y down, z away from the
             camera.
-        true: (..., V, 3) true vertices in metres, same axes.
+        true: (..., N, 3) true points in metres, same axes.
+
+    Returns:
+        (..., N) mm; NaN where all true points coincide, which any prediction would fit.
+    """
+    predicted, true = _check_pair(predicted, true, (3,))
+    distances = np.linalg.norm(align_similarity(predicted, true) - true, axis=-1)
+    return np.where(_has_extent(true), distances * MILLIMETRES_PER_METRE, np.nan)
+
+
+def check_scale_rule(scale: str) -> None:
+    """Raise ValueError unless ``scale`` is one of :data:`SCALE_RULES`."""
+    if scale not in SCALE_RULES:
+        raise ValueError(f'scale must be one of {", ".join(SCALE_RULES)}, got {scale!r}')
+
+
+def apply_scale(predicted: np.ndarray, true: np.ndarray, scale: str) -> np.ndarray:
+    """Return predicted points (..., N, 3) after the scale rule; both sides are relative to the root."""
+    check_scale_rule(scale)
+    if scale == 'none':
+        return predicted
+    norm = (predicted**2).sum((-1, -2))
+    product = np.maximum((predicted * true).sum((-1, -2)), 0.0)
+    factor = np.divide(product, norm, out=np.zeros_like(norm), where=norm > 0)
+    return factor[..., None, None] * predicted
+
+
+def root_errors(
+    predicted: np.ndarray,  # (..., N, 3)
+    true: np.ndarray,  # (..., N, 3)
+    predicted_root: np.ndarray,  # (..., 3)
+    true_root: np.ndarray,  # (..., 3)
+    scale: str = 'least_squares',
+) -> np.ndarray:
+    """Distance of each point with the roots put together, in mm. Orientation and shape are not aligned.
+
+    Args:
+        predicted: predicted points, axes x right, y down, z away from the camera; in any unit, or with the
+            scale rule 'none' in metres.
+        true: true points in metres, same axes.
+        predicted_root: the root in the frame of ``predicted``.
+        true_root: the root in the frame of ``true``.
+        scale: which of :data:`SCALE_RULES` applies.
+
+    Returns:
+        (..., N) mm; NaN where all true points coincide, which the scale rule would fit.
+
+    Raises:
+        ValueError: the shapes differ, values are not finite, or an unknown scale rule.
+    """
+    predicted, true = _check_pair(predicted, true, (3,))
+    predicted = predicted - np.asarray(predicted_root, np.float64)[..., None, :]
+    true = true - np.asarray(true_root, np.float64)[..., None, :]
+    distances = np.linalg.norm(apply_scale(predicted, true, scale) - true, axis=-1) * MILLIMETRES_PER_METRE
+    return np.where(_has_extent(true), distances, np.nan)
+
+
+def pa_mpvpe(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """Mean per-vertex (or per-joint) position error after Procrustes alignment, in mm.
+
+    Args:
+        predicted, true: as in :func:`similarity_errors`.
 
     Returns:
         (...) mm.
     """
-    predicted, true = _check_pair(predicted, true, (3,))
-    return np.linalg.norm(align_similarity(predicted, true) - true, axis=-1).mean(-1) * MILLIMETRES_PER_METRE
+    return similarity_errors(predicted, true).mean(-1)
 
 
 def mpvpe(
@@ -141,15 +219,10 @@ def mpvpe(
     true: np.ndarray,  # (..., V, 3)
     root_weights: np.ndarray,  # (V,)
 ) -> np.ndarray:
-    """Mean per-vertex position error with the root joints put together, in mm.
-
-    A scaled-orthographic prediction has pixels and no metres. The declared scale rule: after both root joints
-    are moved to the origin the prediction is multiplied by the least-squares scale onto the truth, ``<p, t> /
-    <p, p>`` (not below 0). Orientation and shape are not aligned.
+    """Mean per-vertex position error with the root joints put together and the least-squares scale, in mm.
 
     Args:
-        predicted: predicted vertices in any unit, axes x right, y down, z away from the camera.
-        true: true vertices in metres, same axes.
+        predicted, true: as in :func:`root_errors`.
         root_weights: the root joint as a weighted sum of the vertices (the template's
             ``joint_regressor[root_joint]``).
 
@@ -160,12 +233,7 @@ def mpvpe(
     root_weights = np.asarray(root_weights, np.float64)
     if root_weights.shape != (true.shape[-2],):
         raise ValueError(f'root_weights must be ({true.shape[-2]},), got {root_weights.shape}')
-    predicted = predicted - (root_weights @ predicted)[..., None, :]
-    true = true - (root_weights @ true)[..., None, :]
-    norm = (predicted**2).sum((-1, -2))
-    product = np.maximum((predicted * true).sum((-1, -2)), 0.0)
-    scale = np.divide(product, norm, out=np.zeros_like(norm), where=norm > 0)
-    return np.linalg.norm(scale[..., None, None] * predicted - true, axis=-1).mean(-1) * MILLIMETRES_PER_METRE
+    return root_errors(predicted, true, root_weights @ predicted, root_weights @ true).mean(-1)
 
 
 def visibility_classes(
@@ -259,7 +327,7 @@ def _percent(distance: np.ndarray, size: np.ndarray) -> np.ndarray:
 def _check_pair(
     predicted: np.ndarray, true: np.ndarray, dimensions: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return both as float64 if they are sets of as many points, (..., V, D), with D among ``dimensions``."""
+    """Return both as float64 if they are as many finite points, (..., V, D), with D among ``dimensions``."""
     predicted, true = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
     wrong = [a for a in (predicted, true) if a.ndim < 2 or a.shape[-2] == 0 or a.shape[-1] not in dimensions]
     if wrong or predicted.shape[:-1] != true.shape[:-1]:
@@ -267,4 +335,13 @@ def _check_pair(
             f'expected two arrays (..., V, {" or ".join(map(str, dimensions))}) of one shape, got '
             f'{predicted.shape} and {true.shape}'
         )
+    for name, array in (('predicted (or source)', predicted), ('true (or target)', true)):
+        broken = np.argwhere(~np.isfinite(array))
+        if len(broken):
+            raise ValueError(f'{name} point {broken[0].tolist()} is {array[tuple(broken[0])]}')
     return predicted, true
+
+
+def _has_extent(points: np.ndarray) -> np.ndarray:
+    """Tell (..., 1) whether points (..., N, 3) differ from one another."""
+    return (np.ptp(points, axis=-2) > 0).any(-1, keepdims=True)

@@ -45,3 +45,15 @@ MASK_PARTS = (1, 1, 2, 3, 4, 5, 6, 7, 6, 7, 8, 9, 8, 9, 10, 11, 10, 11, 12, 13, 
 
 #: The one of the 8 coarse parts, in whose units the DensePose evaluation gives its kappa, of each part.
 COARSE_PARTS = (1, 1, 2, 2, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6, 7, 7, 7, 7, 8, 8)
+
+#: Name of each coarse part; left and right are one.
+COARSE_PART_NAMES = (
+    'torso',
+    'hands',
+    'feet',
+    'upper_legs',
+    'lower_legs',
+    'upper_arms',
+    'lower_arms',
+    'head',
+)

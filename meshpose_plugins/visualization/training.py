@@ -49,7 +49,7 @@ def draw_truth_and_prediction(
     else:
         title, truth = "no truth", image
     prediction = _draw_mesh(image, predicted, template, factor, PREDICTION_COLOR)
-    panels = [_with_title(image, "input"), _with_title(truth, title), _with_title(prediction, "prediction")]
+    panels = [with_title(image, "input"), with_title(truth, title), with_title(prediction, "prediction")]
     return np.concatenate(panels, axis=1)
 
 
@@ -73,7 +73,7 @@ def _enlarge(xyz: np.ndarray, factor: int) -> np.ndarray:
     return enlarged
 
 
-def _with_title(image: np.ndarray, title: str) -> np.ndarray:
+def with_title(image: np.ndarray, title: str) -> np.ndarray:
     """Returns the picture with a dark strip and its title on top."""
     strip = np.full((TITLE_HEIGHT, image.shape[1], 3), 30, np.uint8)
     cv2.putText(

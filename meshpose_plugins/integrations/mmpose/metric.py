@@ -12,7 +12,13 @@ from mmengine.logging import print_log
 from mmpose.registry import METRICS
 
 from meshpose_plugins.evaluation import mesh_errors
-from meshpose_plugins.evaluation.predictions import PredictionRecord, save_predictions
+from meshpose_plugins.evaluation.predictions import save_predictions
+from meshpose_plugins.integrations.mmpose.metric_samples import (
+    as_array,
+    predicted_mesh,
+    prediction_record,
+    true_mesh,
+)
 from meshpose_plugins.templates import load_template
 
 
@@ -62,28 +68,19 @@ class MeshPoseMetric(BaseMetric):
             data_batch: ignored.
             data_samples: samples with predictions, as dicts.
         """
-        for sample in data_samples:
-            if 'pred_instances' not in sample or 'vertices' not in sample['pred_instances']:
-                raise ValueError(
-                    'MeshPoseMetric needs pred_instances.vertices, which MeshPoseEstimator predicts: set '
-                    "model=dict(type='MeshPoseEstimator', ...) in the config"
-                )
-            self.results.append(self._errors(sample))
+        self.results += [self._errors(sample) for sample in data_samples]
 
     def _errors(self, sample: dict) -> dict:
         """Return the errors of one person (NaN without labels), and its visibility scores."""
-        predicted, visibility = (
-            _array(sample['pred_instances'][name])[0] for name in ('vertices', 'vertex_visibility')
-        )
-        self._check_vertices(predicted, sample)
+        predicted = predicted_mesh(sample, self.template, 'MeshPoseMetric')
+        visibility = as_array(sample['pred_instances']['vertex_visibility'])[0]
         result = dict(uv_error=_uv_error(sample, predicted))
-        labels = sample['gt_instance_labels']
-        if 'vertices_valid' in labels and _array(labels['vertices_valid']).all():
-            true_image = _array(sample['gt_instances']['vertices'])[0]
-            true_camera = _array(labels['vertices_camera'])[0]
+        true = true_mesh(sample)
+        if true is not None:
+            true_image, true_camera = true
             height, width = sample['ori_shape'][:2]
             positive, negative = mesh_errors.visibility_classes(
-                true_image, _array(labels['vertex_visibility'])[0], width, height
+                true_image, as_array(sample['gt_instance_labels']['vertex_visibility'])[0], width, height
             )
             root_weights = self.template.joint_regressor[self.template.root_joint]
             result.update(
@@ -93,34 +90,8 @@ class MeshPoseMetric(BaseMetric):
                 visibility=(visibility[positive], visibility[negative]),
             )
         if self.outfile is not None:
-            result['record'] = self._record(sample, predicted, visibility)
+            result['record'] = prediction_record(sample, self.template, predicted)
         return result
-
-    def _check_vertices(self, predicted: np.ndarray, sample: dict) -> None:
-        if predicted.shape != (self.template.num_vertices, 3):
-            raise ValueError(
-                f"the model predicts vertices {predicted.shape} for {sample.get('img_path')}, template "
-                f"'{self.template.name}' has {self.template.num_vertices}: give the head and "
-                "MeshPoseMetric(template=...) the same template"
-            )
-        if not np.isfinite(predicted).all():
-            raise ValueError(
-                f"the model predicts vertices that are not finite for {sample.get('img_path')}: the training "
-                'has diverged; lower the learning rate and go on from an earlier checkpoint'
-            )
-
-    def _record(self, sample: dict, predicted: np.ndarray, visibility: np.ndarray) -> PredictionRecord:
-        instances = sample['pred_instances']
-        score = float(_array(instances['bbox_scores'])[0]) if 'bbox_scores' in instances else 1.0
-        return PredictionRecord(
-            sample['img_id'],
-            sample['id'],
-            _array(instances['bboxes'])[0],
-            score,
-            self.template.name,
-            predicted,
-            np.clip(visibility, 0, 1),
-        )
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Average the errors of all people.
@@ -158,14 +129,9 @@ def _uv_error(sample: dict, predicted: np.ndarray) -> float:
     instances = sample['gt_instances']
     if 'points_xy' not in instances:
         return float('nan')
-    _, y1, _, y2 = _array(instances['bboxes'])[0]
+    _, y1, _, y2 = as_array(instances['bboxes'])[0]
     xy, ids, barycentrics, valid = (
-        _array(instances[name])[0]
+        as_array(instances[name])[0]
         for name in ('points_xy', 'point_vertex_ids', 'point_barycentrics', 'point_valid')
     )
     return mesh_errors.uv_error(predicted, xy, ids, barycentrics, y2 - y1, valid)
-
-
-def _array(value) -> np.ndarray:
-    """Return a tensor or array as an array in main memory."""
-    return value.detach().cpu().numpy() if hasattr(value, 'detach') else np.asarray(value)
