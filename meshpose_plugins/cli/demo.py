@@ -89,7 +89,7 @@ def main(argv: list[str] | None = None) -> int:
             args.flip_test,
             boxes=boxes,
             boxes_file=args.boxes,
-            formats=_formats(args.meshes),
+            formats=mesh_formats(args.meshes),
             predictions_format=args.predictions,
             wireframe=args.wireframe,
         )
@@ -100,7 +100,7 @@ def main(argv: list[str] | None = None) -> int:
     return 1 if summary.failures else 0
 
 
-def _formats(text: str) -> tuple[str, ...]:
+def mesh_formats(text: str) -> tuple[str, ...]:
     formats = tuple(item.strip() for item in text.split(',') if item.strip())
     for item in formats:
         if item not in ('obj', 'ply', 'glb'):

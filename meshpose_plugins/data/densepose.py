@@ -253,6 +253,8 @@ class DensePoseCoco:
         records: the people, in file order; annotations of other categories than 'person' are left out.
         dropped: how many points, people and annotations of other things were left out, by reason.
         problems: what is wrong with each annotation that was skipped, in file order.
+        images: the file's images by id, also those without people.
+        person_ids: ids of the category 'person'.
 
     Raises:
         FileNotFoundError: a file is missing.
@@ -307,7 +309,8 @@ class DensePoseCoco:
             )
 
     def _read(self, content: dict) -> list[PersonRecord]:
-        images, people = images_by_id(content, self.path), person_ids(content, self.path)
+        images = self.images = images_by_id(content, self.path)
+        people = self.person_ids = person_ids(content, self.path)
         records, raw = [], []
         for position, annotation in enumerate(content['annotations']):
             try:

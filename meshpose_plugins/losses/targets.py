@@ -3,11 +3,15 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Callable, Sequence, Tuple
+from typing import Any, Callable, Optional, Sequence, Tuple
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+from meshpose_plugins.data.records import SurfacePoints
+from meshpose_plugins.modeling.regions import RegionFrames
 from meshpose_plugins.rendering.frame import inside_frame
 
 
@@ -54,6 +58,63 @@ class MeshPoseTargets:
         return cls(zeros(num_points, 2), zeros(num_points, 3, dtype=torch.int64), zeros(num_points, 3),
                    zeros(num_points, dtype=torch.bool), zeros(num_vertices, 3),
                    zeros(num_vertices, dtype=torch.bool), tuple(input_size))
+
+    @classmethod
+    def of_people(cls, points: Sequence[Optional[SurfacePoints]], vertices: Sequence[Optional[np.ndarray]],
+                  num_vertices: int, input_size: Sequence[int]) -> "MeshPoseTargets":
+        """Labels of people, each with points, a mesh, both or neither, in one frame.
+
+        Args:
+            points: of every person, or None.
+            vertices: (V, 3) of every person, or None.
+            num_vertices: V.
+            input_size: (W, H) of the frame, px.
+        """
+        most = max([len(person) for person in points if person is not None] + [1])
+        targets = cls.empty(len(points), most, num_vertices, input_size)
+        for row, person in enumerate(points):
+            if person is not None:
+                for name, values in (("points_xy", person.xy), ("point_vertex_ids", person.vertex_ids),
+                                     ("point_barycentrics", person.barycentrics), ("point_valid", person.valid)):
+                    getattr(targets, name)[row, :len(person)] = torch.as_tensor(values)
+        for row, mesh in enumerate(vertices):
+            if mesh is not None:
+                targets.vertices[row] = torch.as_tensor(mesh)
+                targets.vertices_valid[row] = True
+        return targets
+
+    @classmethod
+    def cat(cls, targets: Sequence["MeshPoseTargets"]) -> "MeshPoseTargets":
+        """Join batches of one crop size; the points are padded to the largest number.
+
+        Raises:
+            ValueError: there is no batch, or the crop sizes differ.
+        """
+        sizes = {tuple(batch.input_size) for batch in targets}
+        if len(sizes) != 1:
+            raise ValueError(f"MeshPoseTargets.cat needs batches of one input_size, got {sorted(sizes)}")
+        points = max(batch.point_valid.shape[1] for batch in targets)
+
+        def joined(name: str) -> Tensor:
+            tensors = [getattr(batch, name) for batch in targets]
+            if name.startswith("point"):
+                tensors = [functional.pad(tensor, (0, 0) * (tensor.ndim - 2) + (0, points - tensor.shape[1]))
+                           for tensor in tensors]
+            return torch.cat(tensors)
+
+        names = [field.name for field in dataclasses.fields(cls) if field.name != "input_size"]
+        return cls(**{name: joined(name) for name in names}, input_size=sizes.pop())
+
+    def in_regions(self, frames: RegionFrames) -> "MeshPoseTargets":
+        """Take labels from image px to the crops of regions, one per row; points outside become invalid."""
+        points = frames.to_crop(self.points_xy)
+        return dataclasses.replace(
+            self, points_xy=points, vertices=frames.to_crop(self.vertices), input_size=frames.input_size,
+            point_valid=self.point_valid & inside_frame(points, *frames.input_size))
+
+    def labelled(self) -> Tensor:
+        """Which crops have a label of any kind, bool, (B,)."""
+        return self.point_valid.any(1) | self.vertices_valid.any(1)
 
     def __len__(self) -> int:
         return len(self.point_valid)
