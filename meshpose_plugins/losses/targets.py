@@ -76,10 +76,10 @@ class MeshPoseTargets:
             if person is not None:
                 for name, values in (("points_xy", person.xy), ("point_vertex_ids", person.vertex_ids),
                                      ("point_barycentrics", person.barycentrics), ("point_valid", person.valid)):
-                    getattr(targets, name)[row, :len(person)] = torch.as_tensor(values)
+                    getattr(targets, name)[row, :len(person)] = torch.tensor(values)
         for row, mesh in enumerate(vertices):
             if mesh is not None:
-                targets.vertices[row] = torch.as_tensor(mesh)
+                targets.vertices[row] = torch.tensor(mesh)
                 targets.vertices_valid[row] = True
         return targets
 

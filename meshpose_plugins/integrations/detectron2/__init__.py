@@ -12,6 +12,7 @@ except ImportError as error:
 from . import backbone  # noqa: F401,E402
 from .catalog import register_densepose_coco, register_folder, register_from_config  # noqa: E402
 from .config import add_meshpose_config, enable_meshpose  # noqa: E402
+from .detectors import Detectron2Detector, PredictorDetector  # noqa: E402
 from .evaluator import MeshPoseEvaluator, PersonBoxEvaluator  # noqa: E402
 from .head import (  # noqa: E402
     ROI_MESHPOSE_HEAD_REGISTRY,
@@ -25,8 +26,9 @@ from .roi_heads import MeshPoseCascadeROIHeads, MeshPoseROIHeads, MeshPoseROIHea
 from .trainer import MeshPoseTrainer  # noqa: E402
 from .tta import MeshPoseRCNNWithTTA  # noqa: E402
 
-__all__ = ["MeshPoseCascadeROIHeads", "MeshPoseConvHead", "MeshPoseDatasetMapper", "MeshPoseEvaluator",
-           "MeshPosePredictor", "MeshPoseRCNN", "MeshPoseRCNNWithTTA", "MeshPoseROIHeads",
-           "MeshPoseROIHeadsMixin", "MeshPoseTrainer", "PersonBoxEvaluator", "ROI_MESHPOSE_HEAD_REGISTRY",
-           "add_meshpose_config", "build_meshpose_head", "enable_meshpose", "register_densepose_coco",
-           "register_folder", "register_from_config", "resize_meshes"]
+__all__ = ["Detectron2Detector", "MeshPoseCascadeROIHeads", "MeshPoseConvHead", "MeshPoseDatasetMapper",
+           "MeshPoseEvaluator", "MeshPosePredictor", "MeshPoseRCNN", "MeshPoseRCNNWithTTA",
+           "MeshPoseROIHeads", "MeshPoseROIHeadsMixin", "MeshPoseTrainer", "PersonBoxEvaluator",
+           "PredictorDetector", "ROI_MESHPOSE_HEAD_REGISTRY", "add_meshpose_config", "build_meshpose_head",
+           "enable_meshpose", "register_densepose_coco", "register_folder", "register_from_config",
+           "resize_meshes"]

@@ -119,3 +119,28 @@ def dump_predictions(config: Config, path: str) -> None:
     if not ours:
         raise ValueError("--dump needs the config line test_evaluator = dict(type='MeshPoseMetric')")
     ours[0].outfile_prefix = path
+
+
+def set_test_boxes(config: Config, bbox_file: Optional[str], detector: Optional[str] = None,
+                   detector_weights: Optional[str] = None) -> None:
+    """Test on detected boxes instead of annotated ones.
+
+    Args:
+        config: its test data set is changed in place.
+        bbox_file: COCO results with the boxes, or None.
+        detector: what ``build_detector`` takes; its boxes are written to ``<work_dir>/detections.json``.
+        detector_weights: weights of a learned detector.
+    """
+    if bbox_file is not None and detector is not None:
+        raise ValueError("give --bbox-file or --detector, not both")
+    dataset = config.test_dataloader.dataset
+    if detector is not None:
+        from meshpose_plugins.deploy.device import resolve_device
+        from meshpose_plugins.detection import build_detector
+        from meshpose_plugins.detection.results import write_detections
+        root = Path(dataset.get("data_root") or "")
+        found = build_detector(detector, detector_weights, resolve_device())
+        bbox_file = write_detections(found, root / dataset.ann_file, root / dataset.data_prefix.img,
+                                     Path(config.work_dir) / "detections.json")
+    if bbox_file is not None:
+        dataset.bbox_file = str(Path(bbox_file).absolute())
