@@ -5,6 +5,7 @@ torch = pytest.importorskip('torch')
 pytest.importorskip('detectron2')
 
 from detectron2.modeling import build_model
+from detectron2.structures import Instances
 from small_models import CONFIGS, LITE, build, labelled_batch, losses_of, tiny_config
 
 from meshpose_plugins.integrations.detectron2 import add_meshpose_config, enable_meshpose
@@ -26,11 +27,14 @@ def test_every_config_trains_and_predicts(path):
     sum(losses.values()).backward()
     for name, parameter in model.roi_heads.named_parameters():
         assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
+    given = Instances((64, 96), pred_boxes=batch[0]['instances'].gt_boxes, scores=torch.ones(1),
+                      pred_classes=torch.zeros(1, dtype=torch.int64))
     with torch.no_grad():
-        (result,) = model.eval()(batch[:1])
+        assert model.eval()(batch[:1])[0]['instances'].has('pred_mesh')  # random weights may find nobody
+        (result,) = model.inference(batch[:1], [given])
     mesh = result['instances'].pred_mesh
     count = model.roi_heads.meshpose_predictor.template.num_vertices
-    assert len(mesh) > 0 and mesh.vertices.shape == (len(mesh), count, 3)
+    assert mesh.vertices.shape == (1, count, 3)
     assert torch.isfinite(mesh.vertices).all() and ((mesh.visibility >= 0) & (mesh.visibility <= 1)).all()
 
 
