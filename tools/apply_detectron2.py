@@ -1,5 +1,6 @@
 #!/usr/bin/env python
 """Runs meshpose_plugins.cli.apply_detectron2; --help says more."""
+
 import sys
 
 from meshpose_plugins.cli.apply_detectron2 import main

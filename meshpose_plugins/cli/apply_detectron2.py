@@ -18,20 +18,27 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('action', choices=('show', 'dump'),
-                        help='show: overlays, viewers, meshes and predictions; dump: the predictions file alone')
+    parser.add_argument(
+        'action',
+        choices=('show', 'dump'),
+        help='show: overlays, viewers, meshes and predictions; dump: the predictions file alone',
+    )
     parser.add_argument('config', help='YAML config')
     parser.add_argument('weights', help='checkpoint of that config')
     parser.add_argument('source', metavar='IMAGE_OR_FOLDER')
     parser.add_argument('opts', nargs='*', metavar='KEY VALUE', help='changes of the config')
     parser.add_argument('--out', default='outputs/apply_detectron2', help='default: %(default)s')
-    parser.add_argument('--score-threshold', type=float, help="lowest score of a person (default: the config's)")
+    parser.add_argument(
+        '--score-threshold', type=float, help="lowest score of a person (default: the config's)"
+    )
     parser.add_argument('--boxes', metavar='FILE', help='boxes instead of detections, as in tools/demo.py')
     parser.add_argument('--boxes-images', metavar='FILE', help='COCO file with the images of COCO results')
     parser.add_argument('--detector', help="another detector for the boxes, as in tools/demo.py")
     parser.add_argument('--detector-weights', metavar='FILE', help='its weights')
     parser.add_argument('--batch-size', type=int, default=1, help='images at a time (default: %(default)s)')
-    parser.add_argument('--meshes', default='obj,ply,glb', help='mesh formats (default: %(default)s; "" for none)')
+    parser.add_argument(
+        '--meshes', default='obj,ply,glb', help='mesh formats (default: %(default)s; "" for none)'
+    )
     parser.add_argument('--predictions', choices=('npz', 'json'), default='npz', help='default: %(default)s')
     return parser
 

@@ -47,7 +47,9 @@ def build_parser() -> argparse.ArgumentParser:
         help='JSON: {"image.jpg": [[x, y, w, h], ...]}, COCO annotations, or COCO results of a detector',
     )
     people.add_argument(
-        '--boxes-images', metavar='FILE', help='COCO file that names the images of a --boxes file of COCO results'
+        '--boxes-images',
+        metavar='FILE',
+        help='COCO file that names the images of a --boxes file of COCO results',
     )
     people.add_argument('--detector', default='auto', help='see below (default: %(default)s)')
     people.add_argument(
@@ -57,7 +59,9 @@ def build_parser() -> argparse.ArgumentParser:
         '--score-threshold', type=float, help="lowest score of a detection (default: the detector's)"
     )
     parser.add_argument(
-        '--batch-size', type=int, default=1,
+        '--batch-size',
+        type=int,
+        default=1,
         help='images whose people go through the network together (default: %(default)s)',
     )
     results = parser.add_argument_group('results')

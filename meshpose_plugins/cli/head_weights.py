@@ -10,7 +10,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog='head_weights',
-        description='Write the MeshPose head of a checkpoint of MMPose or detectron2 so that the other one loads it',
+        description='Write the MeshPose head of a checkpoint so that the other framework loads it',
     )
     parser.add_argument('source', help='.pth or .safetensors of either framework, or a shipped name')
     parser.add_argument('destination', help='.pth, or .safetensors for MMPose')
@@ -25,5 +25,9 @@ def main(argv: list[str] | None = None) -> int:
     except (FileNotFoundError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
-    print(f'wrote {path}: load it with ' + ('load_from=' if args.to == 'mmpose' else 'MODEL.WEIGHTS ') + str(path))
+    print(
+        f'wrote {path}: load it with '
+        + ('load_from=' if args.to == 'mmpose' else 'MODEL.WEIGHTS ')
+        + str(path)
+    )
     return 0

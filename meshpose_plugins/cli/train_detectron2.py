@@ -1,4 +1,4 @@
-"""`meshpose train-detectron2`: train or measure a detectron2 model; the flags are those of detectron2's train_net."""
+"""`meshpose train-detectron2`: train or measure a detectron2 model, with the flags of its train_net."""
 
 from __future__ import annotations
 

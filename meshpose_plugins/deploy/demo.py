@@ -84,7 +84,8 @@ def run_demo(
     """Predict and draw the people of an image or of a folder of images.
 
     Writes OUT/overlays/NAME.jpg (input, mesh, side view, IUV), OUT/viewers/NAME.html,
-    OUT/meshes/NAME_personK.* and OUT/predictions.npz or .json. An image that fails is skipped and listed in the summary.
+    OUT/meshes/NAME_personK.* and OUT/predictions.npz or .json. An image that fails is skipped and listed in
+    the summary.
 
     Args:
         predictor: the network.
@@ -92,7 +93,8 @@ def run_demo(
         out: folder for the results; files of an earlier run with the same names are replaced.
         detector: asked where no boxes are given; None: the network finds the people itself.
         boxes: (P, 4) x0, y0, x1, y1 px, only for a single image.
-        boxes_file: JSON file with boxes by image name, see `read_detections`; other images go to the detector.
+        boxes_file: JSON file with boxes by image name, see `read_detections`; other images go to the
+            detector.
         formats: mesh formats, any of obj, ply, glb.
         predictions_format: npz or json.
         wireframe: whether to draw the low-poly edges over the meshes.
@@ -219,7 +221,9 @@ def _find_people(
         return ImagePeople(image, name)
     boxes, scores = detector.detect(image)
     if len(boxes) == 0:
-        notes.append(f'{name}: the detector found nobody; give boxes with --bbox, or use --detector whole-image')
+        notes.append(
+            f'{name}: the detector found nobody; give boxes with --bbox, or use --detector whole-image'
+        )
     return ImagePeople(image, name, boxes, scores)
 
 

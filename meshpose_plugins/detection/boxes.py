@@ -95,13 +95,15 @@ def read_detections(
 
     Args:
         path: {"photo.jpg": [[x, y, w, h], ...], ...}, a COCO file (images with file_name, annotations with
-            image_id and bbox; crowds are left out), or COCO results, a list of {image_id, category_id, bbox, score},
-            as detectors write them; of those the category ``person`` (1 where no file names it) is taken.
-        images: COCO file whose images name the image_ids of COCO results; not needed where these are file names.
+            image_id and bbox; crowds are left out), or COCO results, a list of {image_id, category_id, bbox,
+            score}, as detectors write them; of those the category ``person`` (1 where no file names it) is
+            taken.
+        images: COCO file whose images name the image_ids of COCO results; not needed where these are file
+            names.
 
     Returns:
-        image file name (without folders) -> (P, 4) float32 x0, y0, x1, y1 px, and (P,) float32 scores (1 where the
-        file has none). All images of ``images`` are there, those without a detection with 0 boxes.
+        image file name (without folders) -> (P, 4) float32 x0, y0, x1, y1 px, and (P,) float32 scores (1
+        where the file has none). All images of ``images`` are there, those without a detection with 0 boxes.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -156,8 +158,11 @@ def _result_rows(content: list, path: Path, images: str | Path | None) -> tuple[
         if not isinstance(name, str) or (names and name not in rows):
             raise ValueError(
                 f'{where}: image_id {result["image_id"]!r} '
-                + (f'is not among the images of {images}' if names else
-                   'is no file name: give the annotation file that names the images (--boxes-images FILE)')
+                + (
+                    f'is not among the images of {images}'
+                    if names
+                    else 'is no file name: give the file that names the images (--boxes-images FILE)'
+                )
             )
         rows.setdefault(name, []).append(result['bbox'])
         scores.setdefault(name, []).append(float(result['score']))

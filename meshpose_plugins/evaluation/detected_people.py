@@ -54,8 +54,8 @@ def person_errors(record: PredictionRecord, person: PersonRecord, template: Mesh
 
     Returns:
         those of :data:`MEAN_ERRORS` for which there are labels (definitions:
-        :mod:`meshpose_plugins.evaluation.mesh_errors`), and with a mesh ``visibility``: the predicted visibilities
-        of the vertices that are seen and of those outside the image.
+        :mod:`meshpose_plugins.evaluation.mesh_errors`), and with a mesh ``visibility``: the predicted
+        visibilities of the vertices that are seen and of those outside the image.
     """
     errors = {}
     if person.points is not None:
@@ -89,8 +89,8 @@ def detected_people_errors(
         template: of both.
 
     Returns:
-        means of :data:`MEAN_ERRORS` over the people with labels who are found, ``visibility_auc``, and ``found``:
-        percent of the people.
+        means of :data:`MEAN_ERRORS` over the people with labels who are found, ``visibility_auc``, and
+        ``found``: percent of the people.
     """
     by_image: dict = {}
     for record in records:

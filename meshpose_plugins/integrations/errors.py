@@ -1,4 +1,5 @@
 """Errors in what the user gave, as one line of a command."""
+
 from __future__ import annotations
 
 import traceback
@@ -50,6 +51,7 @@ def explanation(error: Exception) -> Optional[str]:
         places += [(frame.filename, frame.line) for frame in traceback.extract_tb(error.__traceback__)[-1:]]
         error = error.__cause__ or error.__context__
     package = Path(meshpose_plugins.__file__).parent
-    raised_here = any(Path(file).is_relative_to(package) and line.strip().startswith("raise ")
-                      for file, line in places)
+    raised_here = any(
+        Path(file).is_relative_to(package) and line.strip().startswith("raise ") for file, line in places
+    )
     return text if raised_here or missing else None

@@ -74,8 +74,9 @@ class MeshPoseTargets:
         targets = cls.empty(len(points), most, num_vertices, input_size)
         for row, person in enumerate(points):
             if person is not None:
-                for name, values in (("points_xy", person.xy), ("point_vertex_ids", person.vertex_ids),
-                                     ("point_barycentrics", person.barycentrics), ("point_valid", person.valid)):
+                fields = dict(points_xy=person.xy, point_vertex_ids=person.vertex_ids,
+                              point_barycentrics=person.barycentrics, point_valid=person.valid)
+                for name, values in fields.items():
                     getattr(targets, name)[row, :len(person)] = torch.tensor(values)
         for row, mesh in enumerate(vertices):
             if mesh is not None:

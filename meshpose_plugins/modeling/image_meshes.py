@@ -1,4 +1,5 @@
 """The meshes of the people of one image, as a field of a framework's instances."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
@@ -29,8 +30,10 @@ class ImageMeshes:
         if self.vertices.ndim != 3 or self.vertices.shape[2] != 3:
             raise ValueError(f"vertices must have the shape (N, V, 3), got {tuple(self.vertices.shape)}")
         if self.visibility.shape != self.vertices.shape[:2]:
-            raise ValueError(f"visibility must have the shape {tuple(self.vertices.shape[:2])} beside vertices, "
-                             f"got {tuple(self.visibility.shape)}")
+            raise ValueError(
+                f"visibility must have the shape {tuple(self.vertices.shape[:2])} beside vertices, "
+                f"got {tuple(self.visibility.shape)}"
+            )
         self.image_size = (int(self.image_size[0]), int(self.image_size[1]))
 
     def __len__(self) -> int:
@@ -46,8 +49,9 @@ class ImageMeshes:
 
     def to(self, *args: Any, **kwargs: Any) -> "ImageMeshes":
         """Apply ``Tensor.to`` to both tensors."""
-        return replace(self, vertices=self.vertices.to(*args, **kwargs),
-                       visibility=self.visibility.to(*args, **kwargs))
+        return replace(
+            self, vertices=self.vertices.to(*args, **kwargs), visibility=self.visibility.to(*args, **kwargs)
+        )
 
     @staticmethod
     def cat(meshes: Sequence["ImageMeshes"]) -> "ImageMeshes":
@@ -57,10 +61,15 @@ class ImageMeshes:
             ValueError: there is none, or the image sizes differ.
         """
         if len({record.image_size for record in meshes}) != 1:
-            raise ValueError("ImageMeshes.cat needs records of one image, got the sizes "
-                             f"{[record.image_size for record in meshes]}")
-        return replace(meshes[0], vertices=torch.cat([record.vertices for record in meshes]),
-                       visibility=torch.cat([record.visibility for record in meshes]))
+            raise ValueError(
+                "ImageMeshes.cat needs records of one image, got the sizes "
+                f"{[record.image_size for record in meshes]}"
+            )
+        return replace(
+            meshes[0],
+            vertices=torch.cat([record.vertices for record in meshes]),
+            visibility=torch.cat([record.visibility for record in meshes]),
+        )
 
     def resized(self, image_size: Sequence[int]) -> "ImageMeshes":
         """The same people after the image was resized to (height, width)."""
@@ -71,5 +80,8 @@ class ImageMeshes:
 
     def mirrored(self, template: MeshTemplate) -> "ImageMeshes":
         """The same people in the mirrored image; left and right vertices change places."""
-        return replace(self, vertices=template.mirror(self.vertices, width=self.image_size[1]),
-                       visibility=template.mirror(self.visibility[..., None])[..., 0])
+        return replace(
+            self,
+            vertices=template.mirror(self.vertices, width=self.image_size[1]),
+            visibility=template.mirror(self.visibility[..., None])[..., 0],
+        )

@@ -1,4 +1,5 @@
 """Regions of interest: where the heatmaps of a box lie in its image, to the pixel."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ class RegionFrames:
         side: int,
         stride: float = 4,
     ) -> "RegionFrames":
-        """Frames of boxes x0, y0, x1, y1, whose coordinates are distances from the image's left and top border.
+        """Frames of boxes x0, y0, x1, y1: distances from the image's left and top border.
 
         Args:
             boxes: corners in px.
@@ -55,7 +56,7 @@ class RegionFrames:
         return len(self.scale)
 
     def to_image(self, xyz_crop: Tensor) -> Tensor:
-        """Bring positions (N, V, 2 or 3) from crop px to image px; z by the square root of the determinant."""
+        """Bring positions (N, V, 2 or 3) from crop px to image px; z by the root of the determinant."""
         xy = xyz_crop[..., :2] * self.scale[:, None] + self.offset[:, None]
         return torch.cat([xy, xyz_crop[..., 2:] * self._z_scale()], -1)
 

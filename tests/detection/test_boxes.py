@@ -62,7 +62,10 @@ def test_read_boxes_by_name_and_from_coco(tmp_path):
         ('{"a.jpg": [[1, 2', 'truncated'),
         ('3', 'expected an object'),
         ('[1]', "result 0: field 'image_id' is missing"),
-        ('[{"image_id": 4, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 1}]', 'image_id 4.*--boxes-images'),
+        (
+            '[{"image_id": 4, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 1}]',
+            'image_id 4.*--boxes-images',
+        ),
         ('{"a.jpg": 3}', 'a.jpg'),
         ('{"a.jpg": [[1, 2, 3]]}', 'bbox 0.*four'),
         ('{"a.jpg": [[1, 2, "x", 3]]}', 'bbox 0'),
@@ -93,16 +96,29 @@ def test_read_boxes_missing_file(tmp_path):
 def test_coco_results_keep_their_scores_and_the_images_without_detections(tmp_path):
     results, images = tmp_path / 'results.json', tmp_path / 'annotations.json'
     rows = [(7, 1, 0.25), (7, 3, 0.9), (9, 1, 0.5)]
-    results.write_text(json.dumps([
-        dict(image_id=image, category_id=category, bbox=[1, 2, 3, 4], score=score)
-        for image, category, score in rows
-    ]))
-    images.write_text(json.dumps(dict(
-        images=[dict(id=identity, file_name=f'sub/{identity}.jpg') for identity in (7, 8, 9)],
-        annotations=[], categories=[dict(id=1, name='person'), dict(id=3, name='car')])))
+    results.write_text(
+        json.dumps(
+            [
+                dict(image_id=image, category_id=category, bbox=[1, 2, 3, 4], score=score)
+                for image, category, score in rows
+            ]
+        )
+    )
+    images.write_text(
+        json.dumps(
+            dict(
+                images=[dict(id=identity, file_name=f'sub/{identity}.jpg') for identity in (7, 8, 9)],
+                annotations=[],
+                categories=[dict(id=1, name='person'), dict(id=3, name='car')],
+            )
+        )
+    )
     found = read_detections(results, images)
     assert {name: scores.tolist() for name, (_, scores) in found.items()} == {
-        '7.jpg': [0.25], '8.jpg': [], '9.jpg': [0.5]}
+        '7.jpg': [0.25],
+        '8.jpg': [],
+        '9.jpg': [0.5],
+    }
     np.testing.assert_array_equal(found['9.jpg'][0], [[1, 2, 4, 6]])
     results.write_text(json.dumps([dict(image_id=5, category_id=1, bbox=[1, 2, 3, 4], score=1)]))
     with pytest.raises(ValueError, match='image_id 5 is not among the images of .*annotations.json'):

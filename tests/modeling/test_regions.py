@@ -1,4 +1,5 @@
 """Where the heatmaps of regions lie, to the pixel, and meshes that follow their image."""
+
 import numpy as np
 import pytest
 import torch
@@ -38,7 +39,8 @@ def test_labels_go_to_the_regions_of_people():
     assert labels.labelled().tolist() == [True, True]
     frames = RegionFrames.of_boxes(BOXES, 56, 1)
     crops = labels.in_regions(frames)
-    # Beginning at px 9.5 and 19.5, cells are 1 px wide and 2 px high in the first box; its second point is outside.
+    # Beginning at px 9.5 and 19.5, cells are 1 px wide and 2 px high in the first box; its second point is
+    # outside.
     torch.testing.assert_close(crops.points_xy[0], torch.tensor([[28.0, 27.75], [-1.0, 27.75]]))
     assert crops.point_valid.tolist() == [[True, False], [False, False]]
     torch.testing.assert_close(frames.to_image(crops.vertices)[1], torch.tensor(mesh), atol=1e-4, rtol=0)
@@ -47,8 +49,9 @@ def test_labels_go_to_the_regions_of_people():
 
 def test_joined_labels_are_padded_to_the_most_points():
     few = MeshPoseTargets.of_people([None], [None], 4, (8, 8))
-    many = MeshPoseTargets.of_people([SurfacePoints(np.ones((3, 2)), np.ones((3, 3)), np.ones((3, 3)))], [None], 4,
-                                     (8, 8))
+    many = MeshPoseTargets.of_people(
+        [SurfacePoints(np.ones((3, 2)), np.ones((3, 3)), np.ones((3, 3)))], [None], 4, (8, 8)
+    )
     both = MeshPoseTargets.cat([few, many])
     assert both.point_valid.tolist() == [[False] * 3, [True] * 3]
     assert both.labelled().tolist() == [False, True]
@@ -67,7 +70,7 @@ def test_meshes_of_an_image():
     twice = meshes.resized((120, 270))
     torch.testing.assert_close(twice.vertices[..., 0] + 0.5, 3 * (vertices[..., 0] + 0.5))
     torch.testing.assert_close(twice.vertices[..., 1] + 0.5, 2 * (vertices[..., 1] + 0.5))
-    torch.testing.assert_close(twice.vertices[..., 2], 6 ** 0.5 * vertices[..., 2])
+    torch.testing.assert_close(twice.vertices[..., 2], 6**0.5 * vertices[..., 2])
     torch.testing.assert_close(twice.resized((60, 90)).vertices, vertices, atol=1e-4, rtol=1e-5)
     mirrored = meshes.mirrored(template)
     left = int(np.flatnonzero(template.symmetry != np.arange(template.num_vertices))[0])

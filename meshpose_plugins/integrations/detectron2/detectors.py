@@ -21,7 +21,8 @@ class PredictorDetector:
     """Any detector of detectron2 as a `PersonDetector`.
 
     Args:
-        predictor: called with an (H, W, 3) uint8 BGR image, as `DefaultPredictor` is, returns {'instances': ...}.
+        predictor: called with an (H, W, 3) uint8 BGR image, as `DefaultPredictor` is, returns {'instances':
+            ...}.
         person_class: number of the class of people; 0 in COCO's 80 classes.
         score_threshold: lowest score.
     """

@@ -1,4 +1,5 @@
 """Evaluators of detectron2 for meshes and for the boxes of people; nothing that they write is pickled."""
+
 from __future__ import annotations
 
 import itertools
@@ -38,10 +39,17 @@ def prediction_records(instances: Instances, image_id, template: MeshTemplate) -
     mesh = instances.pred_mesh
     is_person = ~mesh.vertices.isnan().flatten(1).all(1)
     return [
-        PredictionRecord(image_id, number, instances.pred_boxes.tensor[k].numpy(), float(instances.scores[k]),
-                         template.name, mesh.vertices[k].float().numpy(),
-                         mesh.visibility[k].float().numpy().clip(0, 1))
-        for number, k in enumerate(is_person.nonzero()[:, 0].tolist())]
+        PredictionRecord(
+            image_id,
+            number,
+            instances.pred_boxes.tensor[k].numpy(),
+            float(instances.scores[k]),
+            template.name,
+            mesh.vertices[k].float().numpy(),
+            mesh.visibility[k].float().numpy().clip(0, 1),
+        )
+        for number, k in enumerate(is_person.nonzero()[:, 0].tolist())
+    ]
 
 
 class MeshPoseEvaluator(DatasetEvaluator):
@@ -57,12 +65,19 @@ class MeshPoseEvaluator(DatasetEvaluator):
         distributed: collect the predictions of all processes.
     """
 
-    def __init__(self, dataset_name: str, template: Optional[str] = None, output_dir: Optional[str] = None,
-                 distributed: bool = True) -> None:
+    def __init__(
+        self,
+        dataset_name: str,
+        template: Optional[str] = None,
+        output_dir: Optional[str] = None,
+        distributed: bool = True,
+    ) -> None:
         self._metadata = MetadataCatalog.get(dataset_name)
         if template is None and self._metadata.get("meshpose_template", None) is None:
-            raise ValueError(f"MeshPoseEvaluator: data set '{dataset_name}' was not registered with "
-                             "register_densepose_coco, and no template is given")
+            raise ValueError(
+                f"MeshPoseEvaluator: data set '{dataset_name}' was not registered with "
+                "register_densepose_coco, and no template is given"
+            )
         self._template = load_template(template or self._metadata.meshpose_template)
         self._output_dir = output_dir and Path(output_dir)
         self._distributed = distributed
@@ -76,8 +91,10 @@ class MeshPoseEvaluator(DatasetEvaluator):
         """Keep the people of a batch; ``inputs`` have ``image_id``, ``outputs`` have ``instances``."""
         for image, output in zip(inputs, outputs):
             if not output["instances"].has("pred_mesh"):
-                raise ValueError("the model predicts no 'pred_mesh': set MODEL.ROI_HEADS.NAME to MeshPoseROIHeads or "
-                                 "MeshPoseCascadeROIHeads, and MODEL.MESHPOSE_ON to True")
+                raise ValueError(
+                    "the model predicts no 'pred_mesh': set MODEL.ROI_HEADS.NAME to MeshPoseROIHeads or "
+                    "MeshPoseCascadeROIHeads, and MODEL.MESHPOSE_ON to True"
+                )
             self._records += prediction_records(output["instances"], image["image_id"], self._template)
 
     def evaluate(self) -> dict:
@@ -91,9 +108,14 @@ class MeshPoseEvaluator(DatasetEvaluator):
         if self._output_dir is not None:
             path = save_predictions(self._output_dir / "predictions.npz", records, self._template)
             self._logger.info("predictions of %d people: %s", len(records), path)
-        people = DensePoseCoco(self._metadata.json_file, self._template,
-                               self._metadata.get("meshpose_mesh_file", None),
-                               self._metadata.get("meshpose_surface", None), on_error="skip", logger=self._logger)
+        people = DensePoseCoco(
+            self._metadata.json_file,
+            self._template,
+            self._metadata.get("meshpose_mesh_file", None),
+            self._metadata.get("meshpose_surface", None),
+            on_error="skip",
+            logger=self._logger,
+        )
         metrics = detected_people_errors(records, people, self._template)
         self._logger.info("mesh: %s", ", ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
         return OrderedDict(mesh=metrics)
@@ -102,8 +124,8 @@ class MeshPoseEvaluator(DatasetEvaluator):
 class PersonBoxEvaluator(COCOEvaluator):
     """``COCOEvaluator`` of a data set of people, which may be part of a file with other categories.
 
-    It writes ``coco_instances_results.json``, whose boxes MMPose's ``MeshPoseDataset`` reads as ``bbox_file``, and
-    leaves out the pickled file of the stock evaluator.
+    It writes ``coco_instances_results.json``, whose boxes MMPose's ``MeshPoseDataset`` reads as
+    ``bbox_file``, and leaves out the pickled file of the stock evaluator.
 
     Args:
         dataset_name: registered with ``register_densepose_coco``.
@@ -118,16 +140,20 @@ class PersonBoxEvaluator(COCOEvaluator):
         content = self._coco_api.dataset
         person = set(self._metadata.thing_dataset_id_to_contiguous_id)
         content["categories"] = [{"id": identity, "name": "person"} for identity in sorted(person)]
-        content["annotations"] = [_coco_annotation(annotation) for annotation in content.get("annotations", [])
-                                  if annotation.get("category_id", min(person)) in person]
+        content["annotations"] = [
+            _coco_annotation(annotation)
+            for annotation in content.get("annotations", [])
+            if annotation.get("category_id", min(person)) in person
+        ]
         self._coco_api.createIndex()
 
     def _eval_predictions(self, predictions: list, img_ids=None) -> None:
         super()._eval_predictions(predictions, img_ids)
         if self._json_dir is not None:  # after the class numbers have become the file's category ids
             results = list(itertools.chain(*[prediction["instances"] for prediction in predictions]))
-            path = write_atomically(Path(self._json_dir) / "coco_instances_results.json",
-                                    json.dumps(results).encode())
+            path = write_atomically(
+                Path(self._json_dir) / "coco_instances_results.json", json.dumps(results).encode()
+            )
             self._logger.info("boxes: %s", path)
 
 

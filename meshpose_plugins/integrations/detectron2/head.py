@@ -1,4 +1,5 @@
 """From pooled features to vertices: the tower of convolutions and the shared MeshPose network."""
+
 from __future__ import annotations
 
 from typing import Dict
@@ -24,8 +25,9 @@ from meshpose_plugins.templates.identity import check_template_id, encode_templa
 
 ROI_MESHPOSE_HEAD_REGISTRY = Registry("ROI_MESHPOSE_HEAD")
 ROI_MESHPOSE_HEAD_REGISTRY.__doc__ = """
-Layers between pooled features and heatmaps. A registered class is called with (cfg, input_shape), the ShapeSpec of
-the pooled map; it has ``output_shape``, the ShapeSpec of its square map, and ``forward`` maps (N, C, P, P) to it.
+Layers between pooled features and heatmaps. A registered class is called with (cfg, input_shape), the
+ShapeSpec of the pooled map; it has ``output_shape``, the ShapeSpec of its square map, and ``forward`` maps
+(N, C, P, P) to it.
 """
 
 
@@ -38,8 +40,8 @@ def build_meshpose_head(cfg: CfgNode, input_shape: ShapeSpec) -> nn.Module:
 class MeshPoseConvHead(nn.Sequential):
     """Convolutions at the pooled resolution, then deconvolutions to the heatmaps' one.
 
-    A deconvolution of kernel 4 and stride 2 keeps what a pixel's place in the box means: the map's pixels divide the
-    box evenly before and after it.
+    A deconvolution of kernel 4 and stride 2 keeps what a pixel's place in the box means: the map's pixels
+    divide the box evenly before and after it.
 
     Args:
         input_shape: of the pooled map.
@@ -52,20 +54,39 @@ class MeshPoseConvHead(nn.Sequential):
     """
 
     @configurable
-    def __init__(self, input_shape: ShapeSpec, *, num_convs: int, conv_dim: int, conv_kernel: int, norm: str,
-                 heatmap_size: int, deconv_dim: int) -> None:
+    def __init__(
+        self,
+        input_shape: ShapeSpec,
+        *,
+        num_convs: int,
+        conv_dim: int,
+        conv_kernel: int,
+        norm: str,
+        heatmap_size: int,
+        deconv_dim: int,
+    ) -> None:
         super().__init__()
         doublings = (heatmap_size // input_shape.height).bit_length() - 1
         if input_shape.height << doublings != heatmap_size:
-            raise ValueError(f"MODEL.ROI_MESHPOSE_HEAD: HEATMAP_SIZE={heatmap_size} must be POOLER_RESOLUTION="
-                             f"{input_shape.height} times a power of 2")
+            raise ValueError(
+                f"MODEL.ROI_MESHPOSE_HEAD: HEATMAP_SIZE={heatmap_size} must be POOLER_RESOLUTION="
+                f"{input_shape.height} times a power of 2"
+            )
         if conv_kernel % 2 == 0:
-            raise ValueError(f"MODEL.ROI_MESHPOSE_HEAD.CONV_KERNEL={conv_kernel} must be odd, or the map would "
-                             "shift")
+            raise ValueError(
+                f"MODEL.ROI_MESHPOSE_HEAD.CONV_KERNEL={conv_kernel} must be odd, or the map would shift"
+            )
         channels = input_shape.channels
         for index in range(num_convs):
-            layer = Conv2d(channels, conv_dim, conv_kernel, padding=conv_kernel // 2, bias=not norm,
-                           norm=get_norm(norm, conv_dim), activation=functional.relu)
+            layer = Conv2d(
+                channels,
+                conv_dim,
+                conv_kernel,
+                padding=conv_kernel // 2,
+                bias=not norm,
+                norm=get_norm(norm, conv_dim),
+                activation=functional.relu,
+            )
             weight_init.c2_msra_fill(layer)
             self.add_module(f"conv{index + 1}", layer)
             channels = conv_dim
@@ -81,9 +102,15 @@ class MeshPoseConvHead(nn.Sequential):
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: ShapeSpec) -> dict:
         node = cfg.MODEL.ROI_MESHPOSE_HEAD
-        return dict(input_shape=input_shape, num_convs=node.NUM_STACKED_CONVS, conv_dim=node.CONV_DIM,
-                    conv_kernel=node.CONV_KERNEL, norm=node.NORM, heatmap_size=node.HEATMAP_SIZE,
-                    deconv_dim=node.DECONV_DIM)
+        return dict(
+            input_shape=input_shape,
+            num_convs=node.NUM_STACKED_CONVS,
+            conv_dim=node.CONV_DIM,
+            conv_kernel=node.CONV_KERNEL,
+            norm=node.NORM,
+            heatmap_size=node.HEATMAP_SIZE,
+            deconv_dim=node.DECONV_DIM,
+        )
 
 
 class MeshPosePredictor(nn.Module):
@@ -98,7 +125,9 @@ class MeshPosePredictor(nn.Module):
     """
 
     @configurable
-    def __init__(self, *, template: MeshTemplate, network: MeshPoseNetwork, criterion: MeshPoseCriterion) -> None:
+    def __init__(
+        self, *, template: MeshTemplate, network: MeshPoseNetwork, criterion: MeshPoseCriterion
+    ) -> None:
         super().__init__()
         self.template = template
         self.network = network
@@ -111,14 +140,26 @@ class MeshPosePredictor(nn.Module):
         template = load_template(node.TEMPLATE)
         side = int(input_shape.height * node.STRIDE)
         regression = RegressionBranch(
-            input_shape.channels, template.num_vertices, (side, side),
-            hidden_channels=node.REGRESSION.HIDDEN_CHANNELS, num_bins=node.REGRESSION.NUM_BINS,
-            pool_size=tuple(node.REGRESSION.POOL_SIZE), reduce_channels=node.REGRESSION.REDUCE_CHANNELS or None,
-            lift_channels=node.REGRESSION.LIFT_CHANNELS or None)
-        network = MeshPoseNetwork(VertexPoseBranch(input_shape.channels, template.num_vertices, node.GAIN),
-                                  regression, VisibilityFusion(), stride=node.STRIDE)
-        return dict(template=template, network=network,
-                    criterion=MeshPoseCriterion(_losses(node.LOSS_WEIGHTS, template, node.GAIN)))
+            input_shape.channels,
+            template.num_vertices,
+            (side, side),
+            hidden_channels=node.REGRESSION.HIDDEN_CHANNELS,
+            num_bins=node.REGRESSION.NUM_BINS,
+            pool_size=tuple(node.REGRESSION.POOL_SIZE),
+            reduce_channels=node.REGRESSION.REDUCE_CHANNELS or None,
+            lift_channels=node.REGRESSION.LIFT_CHANNELS or None,
+        )
+        network = MeshPoseNetwork(
+            VertexPoseBranch(input_shape.channels, template.num_vertices, node.GAIN),
+            regression,
+            VisibilityFusion(),
+            stride=node.STRIDE,
+        )
+        return dict(
+            template=template,
+            network=network,
+            criterion=MeshPoseCriterion(_losses(node.LOSS_WEIGHTS, template, node.GAIN)),
+        )
 
     def forward(self, feature: Tensor) -> MeshPoseOutput:
         """Predict the vertices of N regions from their maps (N, C, S, S), in crop px.
@@ -138,20 +179,23 @@ class MeshPosePredictor(nn.Module):
     def losses(self, output: MeshPoseOutput, targets: MeshPoseTargets) -> Dict[str, Tensor]:
         """Weighted losses by the names that are logged."""
         if targets.vertices.shape[1] != self.template.num_vertices:
-            raise ValueError(f"labels of {targets.vertices.shape[1]} vertices, the template '{self.template.name}' "
-                             f"of MODEL.ROI_MESHPOSE_HEAD.TEMPLATE has {self.template.num_vertices}: register the "
-                             "data set with the same template")
+            raise ValueError(
+                f"labels of {targets.vertices.shape[1]} vertices, the template '{self.template.name}' "
+                f"of MODEL.ROI_MESHPOSE_HEAD.TEMPLATE has {self.template.num_vertices}: register the "
+                "data set with the same template"
+            )
         return {f"loss_mesh_{name}": value for name, value in self.criterion(output, targets).items()}
 
     def zero_losses(self, *others: nn.Module) -> Dict[str, Tensor]:
-        """Losses of a batch without labels: zeros on the graph of all parameters, of this and other modules."""
+        """Losses of a batch without labels: zeros on the graph of this and other modules' parameters."""
         parameters = [p for module in (self, *others) for p in module.parameters()]
         zero = sum(parameter.sum() for parameter in parameters) * 0.0
         return {f"loss_mesh_{name}": zero for name in self.criterion.losses}
 
     def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
-        check_template_id(self.template, state_dict.get(prefix + "template_id"),
-                          "MODEL.ROI_MESHPOSE_HEAD.TEMPLATE")
+        check_template_id(
+            self.template, state_dict.get(prefix + "template_id"), "MODEL.ROI_MESHPOSE_HEAD.TEMPLATE"
+        )
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
@@ -169,6 +213,8 @@ def _losses(weights: CfgNode, template: MeshTemplate, gain: float) -> Dict[str, 
     }
     unknown = {name.lower() for name in weights} - set(makers)
     if unknown:
-        raise ValueError(f"MODEL.ROI_MESHPOSE_HEAD.LOSS_WEIGHTS: no loss {sorted(unknown)[0].upper()}, expected any "
-                         f"of {', '.join(name.upper() for name in makers)}")
+        raise ValueError(
+            f"MODEL.ROI_MESHPOSE_HEAD.LOSS_WEIGHTS: no loss {sorted(unknown)[0].upper()}, expected any "
+            f"of {', '.join(name.upper() for name in makers)}"
+        )
     return {name: make(weights[name.upper()]) for name, make in makers.items() if weights.get(name.upper())}

@@ -1,4 +1,5 @@
 """Images and labels of one data set entry through detectron2's augmentations."""
+
 from __future__ import annotations
 
 import copy
@@ -25,8 +26,9 @@ _logger = logging.getLogger(__name__)
 class MeshPoseDatasetMapper(DatasetMapper):
     """``DatasetMapper`` whose instances also have ``gt_mesh``: points and meshes where the image was taken.
 
-    All augmentations of detectron2 that move pixels by an affine map are followed: resizing, cropping, flipping,
-    rotating. Images are read as everywhere in this library: gray, 16-bit, palette and transparent ones work.
+    All augmentations of detectron2 that move pixels by an affine map are followed: resizing, cropping,
+    flipping, rotating. Images are read as everywhere in this library: gray, 16-bit, palette and transparent
+    ones work.
 
     Args:
         is_train: as in ``DatasetMapper``.
@@ -47,8 +49,8 @@ class MeshPoseDatasetMapper(DatasetMapper):
     def __call__(self, dataset_dict: dict) -> dict:
         """Return a model input: ``image``, and in training ``instances``.
 
-        In training None stands for an image that cannot be read: it is named in the log, and detectron2's data set
-        draws another one.
+        In training None stands for an image that cannot be read: it is named in the log, and detectron2's
+        data set draws another one.
         """
         dataset_dict = copy.deepcopy(dataset_dict)
         try:
@@ -73,7 +75,7 @@ class MeshPoseDatasetMapper(DatasetMapper):
         return dataset_dict
 
     def _read(self, dataset_dict: dict) -> np.ndarray:
-        """The image in the format of the config, (H, W, 3) uint8, its size compared with that of the annotations."""
+        """The image in the config's format, (H, W, 3) uint8, of the size that the annotations say."""
         image = read_image(dataset_dict["file_name"])
         utils.check_image_size(dataset_dict, image)
         if self.image_format not in ("RGB", "BGR"):
@@ -107,8 +109,11 @@ class MeshPoseDatasetMapper(DatasetMapper):
                 annotation["segmentation"] = person.get("segmentation", [])
             if self.use_keypoint:
                 annotation["keypoints"] = person.get("keypoints", [0.0] * (3 * NUM_KEYPOINTS))
-            annotations.append(utils.transform_instance_annotations(
-                annotation, transforms, shape, keypoint_hflip_indices=self.keypoint_hflip_indices))
+            annotations.append(
+                utils.transform_instance_annotations(
+                    annotation, transforms, shape, keypoint_hflip_indices=self.keypoint_hflip_indices
+                )
+            )
         instances = utils.annotations_to_instances(annotations, shape, mask_format=self.instance_mask_format)
         instances.gt_mesh = labels
         if self.recompute_boxes:
@@ -120,7 +125,8 @@ def affine_map(transforms, width: int, height: int) -> np.ndarray:
     """The (2, 3) matrix by which augmentations of detectron2 move pixels, integers being pixel centres.
 
     Args:
-        transforms: a ``TransformList``, or anything with ``apply_coords`` in distances from the image's border.
+        transforms: a ``TransformList``, or anything with ``apply_coords`` in distances from the image's
+            border.
         width, height: of the image before, px.
 
     Raises:
@@ -130,5 +136,7 @@ def affine_map(transforms, width: int, height: int) -> np.ndarray:
     moved = np.asarray(transforms.apply_coords(corners.copy()), np.float64)
     linear = np.column_stack([(moved[1] - moved[0]) / width, (moved[2] - moved[0]) / height])
     if np.abs(moved[1] + moved[2] - moved[0] - moved[3]).max() > 1e-3:
-        raise ValueError(f"points and meshes cannot follow an augmentation that is no affine map: {transforms}")
+        raise ValueError(
+            f"points and meshes cannot follow an augmentation that is no affine map: {transforms}"
+        )
     return np.column_stack([linear, moved[0] + linear @ [0.5, 0.5] - 0.5])

@@ -1,4 +1,5 @@
 """R-CNN whose meshes are resized with the image."""
+
 from __future__ import annotations
 
 from detectron2.modeling import META_ARCH_REGISTRY, GeneralizedRCNN
@@ -8,8 +9,8 @@ from detectron2.structures import Instances
 def resize_meshes(instances: Instances) -> Instances:
     """Bring ``pred_mesh`` to the image size of its instances, in place.
 
-    ``detector_postprocess`` resizes the fields that it knows. The meshes remember the size of the image that they
-    are in, so that resizing them again changes nothing.
+    ``detector_postprocess`` resizes the fields that it knows. The meshes remember the size of the image that
+    they are in, so that resizing them again changes nothing.
 
     Args:
         instances: of one image; without ``pred_mesh`` they stay as they are.

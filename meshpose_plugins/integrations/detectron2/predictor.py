@@ -1,4 +1,5 @@
 """From images to prediction records with a detectron2 model."""
+
 from __future__ import annotations
 
 from typing import List, Sequence
@@ -23,8 +24,8 @@ class MeshPoseDetectron2Predictor:
     """A MeshPose R-CNN as the predictor of the demo; all people of a batch of images go through it together.
 
     Args:
-        cfg: config with MODEL.WEIGHTS, a checkpoint of this model. With TEST.AUG.ENABLED images without given boxes
-            are predicted with test-time augmentation.
+        cfg: config with MODEL.WEIGHTS, a checkpoint of this model. With TEST.AUG.ENABLED images without given
+            boxes are predicted with test-time augmentation.
 
     Raises:
         FileNotFoundError: there is no such checkpoint.
@@ -54,21 +55,28 @@ class MeshPoseDetectron2Predictor:
                 outputs = self._detect(batch) if batch else []
             for k, output in zip(index, outputs):
                 found[k] = output["instances"]
-        return [prediction_records(instances, item.name, self.template)
-                for instances, item in zip(found, items)]
+        return [
+            prediction_records(instances, item.name, self.template) for instances, item in zip(found, items)
+        ]
 
     def _input(self, image: np.ndarray) -> dict:
         """A model input of an (H, W, 3) uint8 RGB image."""
         pixels = np.ascontiguousarray(image[..., ::-1]) if self._bgr else image
         pixels = self._resize.get_transform(pixels).apply_image(pixels)
-        return dict(image=torch.as_tensor(np.ascontiguousarray(pixels.transpose(2, 0, 1))), height=image.shape[0],
-                    width=image.shape[1])
+        return dict(
+            image=torch.as_tensor(np.ascontiguousarray(pixels.transpose(2, 0, 1))),
+            height=image.shape[0],
+            width=image.shape[1],
+        )
 
     def _given(self, item: ImagePeople, model_input: dict) -> Instances:
         """Given boxes as detections in the resized image."""
         height, width = model_input["image"].shape[1:]
         scale = torch.tensor([width / item.image.shape[1], height / item.image.shape[0]] * 2)
         boxes = Boxes(torch.as_tensor(np.asarray(item.boxes, np.float32)).reshape(-1, 4) * scale)
-        return Instances((height, width), pred_boxes=boxes,
-                         scores=torch.as_tensor(np.asarray(item.scores, np.float32)),
-                         pred_classes=torch.full((len(boxes),), self.person_class, dtype=torch.int64))
+        return Instances(
+            (height, width),
+            pred_boxes=boxes,
+            scores=torch.as_tensor(np.asarray(item.scores, np.float32)),
+            pred_classes=torch.full((len(boxes),), self.person_class, dtype=torch.int64),
+        )

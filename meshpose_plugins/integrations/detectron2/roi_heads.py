@@ -1,4 +1,5 @@
 """A mesh head beside the box, mask and keypoint heads of an R-CNN."""
+
 from __future__ import annotations
 
 from typing import Dict, List, Optional, Tuple
@@ -21,9 +22,9 @@ from .head import MeshPosePredictor, build_meshpose_head
 class MeshPoseROIHeadsMixin:
     """Adds a mesh head to ROI heads derived from ``StandardROIHeads``; stands first among the base classes.
 
-    The box, mask and keypoint heads work as before. In training the sampled proposals of labelled people go through
-    the mesh head; their ``gt_mesh`` (MeshPoseTargets in image px) comes from MeshPoseDatasetMapper. At test time the
-    detected people get the field ``pred_mesh`` (ImageMeshes).
+    The box, mask and keypoint heads work as before. In training the sampled proposals of labelled people go
+    through the mesh head; their ``gt_mesh`` (MeshPoseTargets in image px) comes from MeshPoseDatasetMapper.
+    At test time the detected people get the field ``pred_mesh`` (ImageMeshes).
 
     Args:
         meshpose_in_features: names of the levels that are read.
@@ -40,11 +41,21 @@ class MeshPoseROIHeadsMixin:
     """
 
     @configurable
-    def __init__(self, *, meshpose_in_features: List[str], meshpose_decoder: Optional[SemSegFPNHead],
-                 meshpose_pooler: ROIPooler, meshpose_head: nn.Module, meshpose_predictor: MeshPosePredictor,
-                 meshpose_box_scale: float = 1.1, meshpose_person_class: int = 0,
-                 meshpose_train_regions: int = 16, meshpose_test_regions: int = 32, meshpose_on: bool = True,
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        *,
+        meshpose_in_features: List[str],
+        meshpose_decoder: Optional[SemSegFPNHead],
+        meshpose_pooler: ROIPooler,
+        meshpose_head: nn.Module,
+        meshpose_predictor: MeshPosePredictor,
+        meshpose_box_scale: float = 1.1,
+        meshpose_person_class: int = 0,
+        meshpose_train_regions: int = 16,
+        meshpose_test_regions: int = 32,
+        meshpose_on: bool = True,
+        **kwargs,
+    ) -> None:
         super().__init__(**kwargs)
         self.meshpose_in_features = meshpose_in_features
         self.meshpose_decoder = meshpose_decoder
@@ -65,34 +76,59 @@ class MeshPoseROIHeadsMixin:
     def _init_meshpose_head(cls, cfg: CfgNode, input_shape: Dict[str, ShapeSpec]) -> dict:
         node, in_features = cfg.MODEL.ROI_MESHPOSE_HEAD, cfg.MODEL.ROI_HEADS.IN_FEATURES
         if not 0 <= node.PERSON_CLASS < cfg.MODEL.ROI_HEADS.NUM_CLASSES:
-            raise ValueError(f"MODEL.ROI_MESHPOSE_HEAD.PERSON_CLASS={node.PERSON_CLASS}, but the detector has "
-                             f"MODEL.ROI_HEADS.NUM_CLASSES={cfg.MODEL.ROI_HEADS.NUM_CLASSES}")
+            raise ValueError(
+                f"MODEL.ROI_MESHPOSE_HEAD.PERSON_CLASS={node.PERSON_CLASS}, but the detector has "
+                f"MODEL.ROI_HEADS.NUM_CLASSES={cfg.MODEL.ROI_HEADS.NUM_CLASSES}"
+            )
         shapes = {name: input_shape[name] for name in in_features}
         decoder, strides = None, [shape.stride for shape in shapes.values()]
         channels = next(iter(shapes.values())).channels
         if node.DECODER_ON:
             channels, strides = node.DECODER_CONV_DIM, [node.DECODER_COMMON_STRIDE]
-            decoder = SemSegFPNHead(shapes, num_classes=channels, conv_dims=channels, norm=node.DECODER_NORM,
-                                    common_stride=node.DECODER_COMMON_STRIDE)
-        pooler = ROIPooler(node.POOLER_RESOLUTION, scales=[1.0 / stride for stride in strides],
-                           sampling_ratio=node.POOLER_SAMPLING_RATIO, pooler_type=node.POOLER_TYPE)
+            decoder = SemSegFPNHead(
+                shapes,
+                num_classes=channels,
+                conv_dims=channels,
+                norm=node.DECODER_NORM,
+                common_stride=node.DECODER_COMMON_STRIDE,
+            )
+        pooler = ROIPooler(
+            node.POOLER_RESOLUTION,
+            scales=[1.0 / stride for stride in strides],
+            sampling_ratio=node.POOLER_SAMPLING_RATIO,
+            pooler_type=node.POOLER_TYPE,
+        )
         side = node.POOLER_RESOLUTION
         head = build_meshpose_head(cfg, ShapeSpec(channels=channels, height=side, width=side))
         return dict(
-            meshpose_in_features=in_features, meshpose_decoder=decoder, meshpose_pooler=pooler, meshpose_head=head,
-            meshpose_predictor=MeshPosePredictor(cfg, head.output_shape), meshpose_box_scale=node.BOX_SCALE,
-            meshpose_person_class=node.PERSON_CLASS, meshpose_train_regions=node.TRAIN_REGIONS_PER_IMAGE,
-            meshpose_test_regions=node.TEST_REGIONS_PER_PASS, meshpose_on=cfg.MODEL.MESHPOSE_ON)
+            meshpose_in_features=in_features,
+            meshpose_decoder=decoder,
+            meshpose_pooler=pooler,
+            meshpose_head=head,
+            meshpose_predictor=MeshPosePredictor(cfg, head.output_shape),
+            meshpose_box_scale=node.BOX_SCALE,
+            meshpose_person_class=node.PERSON_CLASS,
+            meshpose_train_regions=node.TRAIN_REGIONS_PER_IMAGE,
+            meshpose_test_regions=node.TEST_REGIONS_PER_PASS,
+            meshpose_on=cfg.MODEL.MESHPOSE_ON,
+        )
 
-    def forward(self, images, features: Dict[str, Tensor], proposals: List[Instances],
-                targets: Optional[List[Instances]] = None) -> Tuple[List[Instances], Dict[str, Tensor]]:
-        """As ``StandardROIHeads.forward``, with the mesh losses in training and ``pred_mesh`` at test time."""
+    def forward(
+        self,
+        images,
+        features: Dict[str, Tensor],
+        proposals: List[Instances],
+        targets: Optional[List[Instances]] = None,
+    ) -> Tuple[List[Instances], Dict[str, Tensor]]:
+        """As ``StandardROIHeads.forward``, with mesh losses in training and ``pred_mesh`` at test time."""
         instances, losses = super().forward(images, features, proposals, targets)
         if self.training:
             losses.update(self._meshpose_losses(features, instances))
         return instances, losses
 
-    def forward_with_given_boxes(self, features: Dict[str, Tensor], instances: List[Instances]) -> List[Instances]:
+    def forward_with_given_boxes(
+        self, features: Dict[str, Tensor], instances: List[Instances]
+    ) -> List[Instances]:
         """As ``StandardROIHeads.forward_with_given_boxes``; people also get ``pred_mesh``."""
         instances = super().forward_with_given_boxes(features, instances)
         if self.meshpose_on:
@@ -102,55 +138,70 @@ class MeshPoseROIHeadsMixin:
     def _pool(self, features: Dict[str, Tensor], boxes: List[Tensor]) -> Tensor:
         """Pooled maps of the boxes of all images, (N, C, P, P)."""
         if self.meshpose_decoder is not None:
-            levels = [self.meshpose_decoder.layers({name: features[name] for name in self.meshpose_in_features})]
+            levels = [
+                self.meshpose_decoder.layers({name: features[name] for name in self.meshpose_in_features})
+            ]
         else:
             levels = [features[name] for name in self.meshpose_in_features]
         return self.meshpose_pooler(levels, [Boxes(tensor) for tensor in boxes])
 
     def _frames(self, boxes: List[Tensor]) -> RegionFrames:
-        return RegionFrames.of_boxes(torch.cat(boxes), self.meshpose_head.output_shape.height,
-                                     self.meshpose_predictor.network.stride)
+        return RegionFrames.of_boxes(
+            torch.cat(boxes), self.meshpose_head.output_shape.height, self.meshpose_predictor.network.stride
+        )
 
     def _meshpose_losses(self, features: Dict[str, Tensor], proposals: List[Instances]) -> Dict[str, Tensor]:
         """Losses of the labelled people among the sampled proposals."""
         if not self.meshpose_on:
             return {}
         people = [self._labelled_people(per_image) for per_image in proposals]
-        boxes = [scale_boxes(per_image.proposal_boxes.tensor, self.meshpose_box_scale) for per_image in people]
+        boxes = [
+            scale_boxes(per_image.proposal_boxes.tensor, self.meshpose_box_scale) for per_image in people
+        ]
         if not sum(map(len, people)):
-            parts = [self.meshpose_head] + ([self.meshpose_decoder] if self.meshpose_decoder is not None else [])
+            parts = [self.meshpose_head] + (
+                [self.meshpose_decoder] if self.meshpose_decoder is not None else []
+            )
             return self.meshpose_predictor.zero_losses(*parts)
         output = self.meshpose_predictor(self.meshpose_head(self._pool(features, boxes)))
         labels = [per_image.gt_mesh for per_image in people if len(per_image)]
         rows = [tensor for tensor in boxes if len(tensor)]
-        targets = MeshPoseTargets.cat([
-            label.in_regions(self._frames([tensor])) for label, tensor in zip(labels, rows)])
+        targets = MeshPoseTargets.cat(
+            [label.in_regions(self._frames([tensor])) for label, tensor in zip(labels, rows)]
+        )
         return self.meshpose_predictor.losses(output, targets)
 
     def _labelled_people(self, proposals: Instances) -> Instances:
-        """Proposals of one image on people with labels of any kind, at most meshpose_train_regions of them."""
+        """Proposals of one image on people with labels of any kind, at most meshpose_train_regions."""
         if not proposals.has("gt_boxes"):  # nobody in the image
             return proposals[:0]
         if not proposals.has("gt_mesh"):
-            raise ValueError("the training data have no 'gt_mesh': build the data loader with "
-                             "mapper=MeshPoseDatasetMapper(cfg, is_train=True), as MeshPoseTrainer does")
+            raise ValueError(
+                "the training data have no 'gt_mesh': build the data loader with "
+                "mapper=MeshPoseDatasetMapper(cfg, is_train=True), as MeshPoseTrainer does"
+            )
         is_person = proposals.gt_classes == self.meshpose_person_class
         chosen = (is_person & proposals.gt_mesh.labelled()).nonzero()[:, 0]
-        order = torch.randperm(len(chosen), device=chosen.device)[:self.meshpose_train_regions]
+        order = torch.randperm(len(chosen), device=chosen.device)[: self.meshpose_train_regions]
         return proposals[chosen[order]]
 
     def _predict_meshes(self, features: Dict[str, Tensor], instances: List[Instances]) -> None:
         """Set ``pred_mesh`` of all images' instances; all people go through the network together."""
         people = [(found.pred_classes == self.meshpose_person_class).nonzero()[:, 0] for found in instances]
-        boxes = [scale_boxes(found.pred_boxes.tensor[index], self.meshpose_box_scale)
-                 for found, index in zip(instances, people)]
+        boxes = [
+            scale_boxes(found.pred_boxes.tensor[index], self.meshpose_box_scale)
+            for found, index in zip(instances, people)
+        ]
         count = self.meshpose_predictor.template.num_vertices
         vertices, visibility = self._vertices(features, boxes)
         start = 0
         for found, index in zip(instances, people):
             piece = slice(start, start + len(index))
-            mesh = ImageMeshes(vertices.new_full((len(found), count, 3), float("nan")),
-                               visibility.new_zeros(len(found), count), found.image_size)
+            mesh = ImageMeshes(
+                vertices.new_full((len(found), count, 3), float("nan")),
+                visibility.new_zeros(len(found), count),
+                found.image_size,
+            )
             mesh.vertices[index], mesh.visibility[index] = vertices[piece], visibility[piece]
             found.pred_mesh = mesh
             start += len(index)
@@ -160,8 +211,10 @@ class MeshPoseROIHeadsMixin:
         count = self.meshpose_predictor.template.num_vertices
         if not sum(map(len, boxes)):
             return boxes[0].new_zeros(0, count, 3), boxes[0].new_zeros(0, count)
-        outputs = [self.meshpose_predictor(self.meshpose_head(piece))
-                   for piece in self._pool(features, boxes).split(self.meshpose_test_regions)]
+        outputs = [
+            self.meshpose_predictor(self.meshpose_head(piece))
+            for piece in self._pool(features, boxes).split(self.meshpose_test_regions)
+        ]
         xyz_crop = torch.cat([output.xyz_crop for output in outputs])
         return self._frames(boxes).to_image(xyz_crop), torch.cat([output.visibility for output in outputs])
 

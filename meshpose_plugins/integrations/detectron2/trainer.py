@@ -1,4 +1,5 @@
 """detectron2's trainer with the data and the evaluators of MeshPose."""
+
 from __future__ import annotations
 
 import logging
@@ -20,7 +21,7 @@ from .tta import MeshPoseRCNNWithTTA
 
 
 class MeshPoseTrainer(DefaultTrainer):
-    """``DefaultTrainer`` on data of MeshPose; the templates of config and data are compared before it starts."""
+    """``DefaultTrainer`` on data of MeshPose; config and data must have one template before it starts."""
 
     def __init__(self, cfg: CfgNode) -> None:
         register_from_config(cfg)
@@ -35,9 +36,13 @@ class MeshPoseTrainer(DefaultTrainer):
         if cfg.SOLVER.OPTIMIZER != "AdamW":
             raise ValueError(f"SOLVER.OPTIMIZER={cfg.SOLVER.OPTIMIZER!r}: expected SGD or AdamW")
         groups = get_default_optimizer_params(
-            model, base_lr=cfg.SOLVER.BASE_LR, weight_decay=cfg.SOLVER.WEIGHT_DECAY,
-            weight_decay_norm=cfg.SOLVER.WEIGHT_DECAY_NORM, bias_lr_factor=cfg.SOLVER.BIAS_LR_FACTOR,
-            weight_decay_bias=cfg.SOLVER.WEIGHT_DECAY_BIAS)
+            model,
+            base_lr=cfg.SOLVER.BASE_LR,
+            weight_decay=cfg.SOLVER.WEIGHT_DECAY,
+            weight_decay_norm=cfg.SOLVER.WEIGHT_DECAY_NORM,
+            bias_lr_factor=cfg.SOLVER.BIAS_LR_FACTOR,
+            weight_decay_bias=cfg.SOLVER.WEIGHT_DECAY_BIAS,
+        )
         return maybe_add_gradient_clipping(cfg, torch.optim.AdamW)(groups, lr=cfg.SOLVER.BASE_LR)
 
     @classmethod
@@ -46,17 +51,23 @@ class MeshPoseTrainer(DefaultTrainer):
 
     @classmethod
     def build_test_loader(cls, cfg: CfgNode, dataset_name: str):
-        return build_detection_test_loader(cfg, dataset_name, mapper=MeshPoseDatasetMapper(cfg, is_train=False))
+        return build_detection_test_loader(
+            cfg, dataset_name, mapper=MeshPoseDatasetMapper(cfg, is_train=False)
+        )
 
     @classmethod
     def build_evaluator(cls, cfg: CfgNode, dataset_name: str, output_dir: str | None = None):
-        """Boxes (masks, keypoints) by COCO's protocol and meshes, with files in OUTPUT_DIR/inference/<data set>."""
-        folder = Path(output_dir or Path(cfg.OUTPUT_DIR) / "inference") / re.sub(r"\W+", "_", dataset_name).strip("_")
+        """Boxes (masks, keypoints) by COCO's protocol, and meshes; files in OUTPUT_DIR/inference/<name>."""
+        folder = Path(output_dir or Path(cfg.OUTPUT_DIR) / "inference") / re.sub(
+            r"\W+", "_", dataset_name
+        ).strip("_")
         if MetadataCatalog.get(dataset_name).get("evaluator_type", None) != EVALUATOR_TYPE:
             return DatasetEvaluators([COCOEvaluator(dataset_name, output_dir=None)])
         evaluators = [PersonBoxEvaluator(dataset_name, output_dir=str(folder))]
         if cfg.MODEL.MESHPOSE_ON:
-            evaluators.append(MeshPoseEvaluator(dataset_name, cfg.MODEL.ROI_MESHPOSE_HEAD.TEMPLATE, str(folder)))
+            evaluators.append(
+                MeshPoseEvaluator(dataset_name, cfg.MODEL.ROI_MESHPOSE_HEAD.TEMPLATE, str(folder))
+            )
         return DatasetEvaluators(evaluators)
 
     @classmethod
@@ -71,7 +82,9 @@ class MeshPoseTrainer(DefaultTrainer):
         """Measure with test-time augmentation, see TEST.AUG; names end in '_TTA'."""
         logging.getLogger("detectron2.trainer").info("Running inference with test-time augmentation ...")
         register_from_config(cfg)
-        evaluators = [cls.build_evaluator(cfg, name, str(Path(cfg.OUTPUT_DIR) / "inference_TTA"))
-                      for name in cfg.DATASETS.TEST]
+        evaluators = [
+            cls.build_evaluator(cfg, name, str(Path(cfg.OUTPUT_DIR) / "inference_TTA"))
+            for name in cfg.DATASETS.TEST
+        ]
         results = cls.test(cfg, MeshPoseRCNNWithTTA(cfg, model), evaluators)
         return OrderedDict((f"{name}_TTA", value) for name, value in results.items())

@@ -1,4 +1,5 @@
 """Test-time augmentation that averages meshes over sizes and mirror images."""
+
 from __future__ import annotations
 
 from typing import List
@@ -15,8 +16,9 @@ from meshpose_plugins.modeling import ImageMeshes
 class MeshPoseRCNNWithTTA(GeneralizedRCNNWithTTA):
     """``GeneralizedRCNNWithTTA`` whose results also have ``pred_mesh``.
 
-    Boxes are merged over all augmented images as before. The meshes of the merged boxes are predicted in every
-    augmented image, brought back to the image (mirrored ones with left and right exchanged) and averaged.
+    Boxes are merged over all augmented images as before. The meshes of the merged boxes are predicted in
+    every augmented image, brought back to the image (mirrored ones with left and right exchanged) and
+    averaged.
     """
 
     def _turn_off_roi_heads(self, attrs):
@@ -29,7 +31,9 @@ class MeshPoseRCNNWithTTA(GeneralizedRCNNWithTTA):
             found = self._get_augmented_boxes(augmented, transforms)
         merged = self._merge_detections(*found, size)
         if self.cfg.MODEL.MASK_ON or self.cfg.MODEL.MESHPOSE_ON:
-            outputs = self._batch_inference(augmented, self._rescale_detected_boxes(augmented, merged, transforms))
+            outputs = self._batch_inference(
+                augmented, self._rescale_detected_boxes(augmented, merged, transforms)
+            )
             if self.cfg.MODEL.MESHPOSE_ON:
                 merged.pred_mesh = self._average_meshes(outputs, transforms, size)
             if self.cfg.MODEL.MASK_ON:
@@ -46,5 +50,8 @@ class MeshPoseRCNNWithTTA(GeneralizedRCNNWithTTA):
             if any(isinstance(step, HFlipTransform) for step in transform.transforms):
                 mesh = mesh.mirrored(template)
             meshes.append(mesh.resized(size))
-        return ImageMeshes(torch.stack([mesh.vertices for mesh in meshes]).mean(0),
-                           torch.stack([mesh.visibility for mesh in meshes]).mean(0), size)
+        return ImageMeshes(
+            torch.stack([mesh.vertices for mesh in meshes]).mean(0),
+            torch.stack([mesh.visibility for mesh in meshes]).mean(0),
+            size,
+        )

@@ -166,7 +166,7 @@ class MeshPoseInferencer(BaseMMPoseInferencer):
         return boxes, np.ones(len(boxes), np.float32)
 
     def collate(self, items: Sequence[ImagePeople]) -> dict:
-        """The network's batch for all people of several images, with the images' names and numbers of people."""
+        """The network's batch for all people of several images, with the images' names and counts."""
         crops = []
         for item in items:
             bgr = np.ascontiguousarray(item.image[..., ::-1])
@@ -183,9 +183,7 @@ class MeshPoseInferencer(BaseMMPoseInferencer):
                 for box, score in zip(item.boxes, item.scores)
             ]
         batch = self.collate_fn(crops) if crops else dict(inputs=[], data_samples=[])
-        return dict(
-            batch, names=[item.name for item in items], people=[len(item.boxes) for item in items]
-        )
+        return dict(batch, names=[item.name for item in items], people=[len(item.boxes) for item in items])
 
     @torch.no_grad()
     def forward(self, inputs: dict, **kwargs) -> list:
@@ -277,7 +275,9 @@ class MeshPoseInferencer(BaseMMPoseInferencer):
             return []
         pictures = []
         for image, sample in zip(inputs, preds):
-            picture = overlay_people(image, [person.vertices for person in self.records(sample, 0)], self.template)
+            picture = overlay_people(
+                image, [person.vertices for person in self.records(sample, 0)], self.template
+            )
             name = Path(sample.metainfo['img_path']).stem
             if vis_out_dir:
                 Path(vis_out_dir).mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,5 @@
 """A data set of four synthetic people, made once."""
+
 import pytest
 
 

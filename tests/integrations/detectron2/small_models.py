@@ -1,4 +1,5 @@
 """Configs of the smallest models that still have every part, and a data set of four pictures."""
+
 from pathlib import Path
 
 CONFIGS = Path(__file__).parents[3] / 'configs' / 'detectron2'
@@ -42,7 +43,7 @@ def build(cfg):
 
 
 def labelled_batch(cfg, kinds=('both', 'mesh', 'points', 'nothing'), size=(64, 96), seed=0):
-    """Model inputs with one person each: noise, a box, and labels of a kind; None is an image without people."""
+    """Model inputs with one person each: noise, a box, labels of a kind; None is an image without people."""
     import torch
     from detectron2.structures import BitMasks, Boxes, Instances, Keypoints
 
@@ -60,10 +61,15 @@ def labelled_batch(cfg, kinds=('both', 'mesh', 'points', 'nothing'), size=(64, 9
         instances.gt_boxes = Boxes(torch.tensor([[20.0, 8.0, 70.0, 60.0]])[:count])
         instances.gt_classes = torch.zeros(count, dtype=torch.int64)
         mesh = (torch.rand(template.num_vertices, 3, generator=generator) * 40 + 20).numpy()
-        points = SurfacePoints(mesh[template.faces[:20]].mean(1)[:, :2], template.faces[:20], [[1 / 3] * 3] * 20)
+        points = SurfacePoints(
+            mesh[template.faces[:20]].mean(1)[:, :2], template.faces[:20], [[1 / 3] * 3] * 20
+        )
         instances.gt_mesh = MeshPoseTargets.of_people(
             [points if kind in ('both', 'points') else None][:count],
-            [mesh if kind in ('both', 'mesh') else None][:count], template.num_vertices, (width, height))
+            [mesh if kind in ('both', 'mesh') else None][:count],
+            template.num_vertices,
+            (width, height),
+        )
         if cfg.MODEL.MASK_ON:
             instances.gt_masks = BitMasks(torch.ones(count, *size, dtype=torch.bool))
         if cfg.MODEL.KEYPOINT_ON:

@@ -1,4 +1,5 @@
 """Training, resuming, measuring and applying from the command line; the bridge to top-down models."""
+
 import json
 import subprocess
 import sys
@@ -28,8 +29,21 @@ def texts(*values):
 def trained(people_folder, tmp_path_factory):
     """Output folder and options of two iterations and one evaluation."""
     out = tmp_path_factory.mktemp('run')
-    options = texts(*TINY, 'DATASETS.TRAIN', (str(people_folder),), 'DATASETS.TEST', (str(people_folder),),
-                    'OUTPUT_DIR', out, 'SOLVER.IMS_PER_BATCH', 2, 'SOLVER.MAX_ITER', 2, 'SEED', 0)
+    options = texts(
+        *TINY,
+        'DATASETS.TRAIN',
+        (str(people_folder),),
+        'DATASETS.TEST',
+        (str(people_folder),),
+        'OUTPUT_DIR',
+        out,
+        'SOLVER.IMS_PER_BATCH',
+        2,
+        'SOLVER.MAX_ITER',
+        2,
+        'SEED',
+        0,
+    )
     assert train_detectron2.main(['--config-file', LITE, '--num-gpus', '0', *options]) == 0
     yield out, options
     DatasetCatalog.remove(str(people_folder))
@@ -42,13 +56,18 @@ def test_training_leaves_checkpoints_and_results(trained):
     rows = [json.loads(line) for line in (out / 'metrics.json').read_text().splitlines()]
     assert any('bbox/AP' in row and 'mesh/found' in row for row in rows)
     (folder,) = (out / 'inference').iterdir()
-    assert sorted(path.name for path in folder.iterdir()) == ['coco_instances_results.json', 'predictions.npz']
+    assert sorted(path.name for path in folder.iterdir()) == [
+        'coco_instances_results.json',
+        'predictions.npz',
+    ]
     torch.load(out / 'model_final.pth', weights_only=True)
 
 
 def test_resuming_goes_on_where_it_stopped(trained, capsys):
     out, options = trained
-    train_detectron2.main(['--config-file', LITE, '--num-gpus', '0', '--resume', *options, 'SOLVER.MAX_ITER', '3'])
+    train_detectron2.main(
+        ['--config-file', LITE, '--num-gpus', '0', '--resume', *options, 'SOLVER.MAX_ITER', '3']
+    )
     state = torch.load(out / 'model_final.pth', weights_only=True)
     assert state['iteration'] == 2 and state['trainer']['_trainer']['optimizer']['state'][0]['step'] == 3
     assert f'results are in {out}' in capsys.readouterr().out
@@ -59,8 +78,21 @@ def test_eval_only_with_tta(trained):
     from meshpose_plugins.integrations.detectron2 import commands
 
     args = commands.argument_parser().parse_args(
-        ['--config-file', LITE, '--num-gpus', '0', '--eval-only', *options, 'MODEL.WEIGHTS', str(out / 'model_final.pth'),
-         'TEST.AUG.ENABLED', 'True', 'TEST.AUG.MIN_SIZES', '(64,)'])
+        [
+            '--config-file',
+            LITE,
+            '--num-gpus',
+            '0',
+            '--eval-only',
+            *options,
+            'MODEL.WEIGHTS',
+            str(out / 'model_final.pth'),
+            'TEST.AUG.ENABLED',
+            'True',
+            'TEST.AUG.MIN_SIZES',
+            '(64,)',
+        ]
+    )
     results = commands.train_process(args)
     assert {'bbox', 'mesh', 'bbox_TTA', 'mesh_TTA'} <= set(results)
 
@@ -68,9 +100,14 @@ def test_eval_only_with_tta(trained):
 def test_errors_are_one_line():
     for arguments, message in (
         (['--config-file', 'gone.yaml'], "train_detectron2: config 'gone.yaml' does not exist"),
-        (['--config-file', LITE, '--num-gpus', '999'], 'train_detectron2: --num-gpus 999, but this machine has'),
-        (['--config-file', LITE, '--num-gpus', '0', 'DATASETS.TRAIN', "('nothing',)"],
-         "train_detectron2: data set 'nothing' of DATASETS is neither"),
+        (
+            ['--config-file', LITE, '--num-gpus', '999'],
+            'train_detectron2: --num-gpus 999, but this machine has',
+        ),
+        (
+            ['--config-file', LITE, '--num-gpus', '0', 'DATASETS.TRAIN', "('nothing',)"],
+            "train_detectron2: data set 'nothing' of DATASETS is neither",
+        ),
     ):
         with pytest.raises(SystemExit, match=message):
             train_detectron2.main([*arguments, 'OUTPUT_DIR', '/tmp'] if len(arguments) > 4 else arguments)
@@ -94,12 +131,26 @@ def test_show_and_dump(people_folder, checkpoint, tmp_path, capsys):
 
     # One at a time, with the boxes that were found: the same meshes, and pictures of them.
     boxes = tmp_path / 'boxes.json'
-    boxes.write_text(json.dumps([
-        dict(image_id=record.image_id, category_id=1, score=record.score,
-             bbox=[*record.box[:2].tolist(), *(record.box[2:] - record.box[:2]).tolist()]) for record in records]))
+    boxes.write_text(
+        json.dumps(
+            [
+                dict(
+                    image_id=record.image_id,
+                    category_id=1,
+                    score=record.score,
+                    bbox=[*record.box[:2].tolist(), *(record.box[2:] - record.box[:2]).tolist()],
+                )
+                for record in records
+            ]
+        )
+    )
     arguments[arguments.index('3')] = '1'
-    assert apply_detectron2.main(['show', *arguments, str(tmp_path / 'show'), '--boxes', str(boxes),
-                                  '--meshes', 'ply']) == 0
+    assert (
+        apply_detectron2.main(
+            ['show', *arguments, str(tmp_path / 'show'), '--boxes', str(boxes), '--meshes', 'ply']
+        )
+        == 0
+    )
     again = load_predictions(tmp_path / 'show' / 'predictions.npz')
     assert len(again) == len(records)
     for one, other in zip(records, again):
@@ -118,8 +169,22 @@ def test_a_bad_image_does_not_spoil_its_batch(people_folder, checkpoint, tmp_pat
     shutil.copytree(people_folder / 'images', folder)
     (folder / 'broken.jpg').write_bytes(b'\xff\xd8 no more')
     options = texts(*TINY, 'MODEL.ROI_HEADS.SCORE_THRESH_TEST', 0.0)
-    assert apply_detectron2.main(['dump', LITE, str(checkpoint), str(folder), *options, '--batch-size', '8',
-                                  '--out', str(tmp_path / 'out')]) == 1
+    assert (
+        apply_detectron2.main(
+            [
+                'dump',
+                LITE,
+                str(checkpoint),
+                str(folder),
+                *options,
+                '--batch-size',
+                '8',
+                '--out',
+                str(tmp_path / 'out'),
+            ]
+        )
+        == 1
+    )
     assert len({r.image_id for r in load_predictions(tmp_path / 'out' / 'predictions.npz')}) == 4
 
 
@@ -127,9 +192,14 @@ def test_any_predictor_is_a_person_detector():
     class Predictor:
         def __call__(self, bgr):
             assert bgr[0, 0].tolist() == [3, 2, 1]
-            return dict(instances=Instances(
-                bgr.shape[:2], pred_boxes=Boxes(torch.tensor([[0.0, 0, 5, 5], [1, 1, 6, 6], [2, 2, 7, 7]])),
-                scores=torch.tensor([0.6, 0.9, 0.4]), pred_classes=torch.tensor([2, 2, 2])))
+            return dict(
+                instances=Instances(
+                    bgr.shape[:2],
+                    pred_boxes=Boxes(torch.tensor([[0.0, 0, 5, 5], [1, 1, 6, 6], [2, 2, 7, 7]])),
+                    scores=torch.tensor([0.6, 0.9, 0.4]),
+                    pred_classes=torch.tensor([2, 2, 2]),
+                )
+            )
 
     detector = PredictorDetector(Predictor(), person_class=2)
     image = np.full((10, 12, 3), [1, 2, 3], np.uint8)
@@ -140,7 +210,7 @@ def test_any_predictor_is_a_person_detector():
 
 
 def test_a_mesh_model_lends_its_boxes_to_a_top_down_model(people_folder, checkpoint, tmp_path):
-    """Detector by name -> boxes of a data set as COCO results -> boxes of a demo, and of MMPose's test set."""
+    """Detector by name -> COCO results of a data set -> boxes of a demo, and of MMPose's test set."""
     config = tmp_path / 'tiny.yaml'
     config.write_text(tiny_config().dump())
     detector = build_detector(f'detectron2:{config}', weights=str(checkpoint), score_threshold=0.0)
@@ -163,8 +233,14 @@ def test_a_mesh_model_lends_its_boxes_to_a_top_down_model(people_folder, checkpo
     import meshpose_plugins.integrations.mmpose  # noqa: F401
     from meshpose_plugins.integrations.mmpose.commands import set_test_boxes
 
-    test_set = dict(type='MeshPoseDataset', data_root=str(people_folder), ann_file='annotations.json',
-                    mesh_file='meshes.npz', data_prefix=dict(img=''), test_mode=True)
+    test_set = dict(
+        type='MeshPoseDataset',
+        data_root=str(people_folder),
+        ann_file='annotations.json',
+        mesh_file='meshes.npz',
+        data_prefix=dict(img=''),
+        test_mode=True,
+    )
     cfg = Config(dict(work_dir=str(tmp_path), test_dataloader=dict(dataset=test_set)))
     with pytest.raises(ValueError, match='--bbox-file or --detector, not both'):
         set_test_boxes(cfg, str(path), 'whole-image')
@@ -191,7 +267,9 @@ try:
 except ImportError as error:
     print(error)
 '''
-    out = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.splitlines()
+    out = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     assert len(out) == 2
     for line in out:
         assert "pip install --no-build-isolation 'git+https://github.com/facebookresearch/detectron2'" in line

@@ -1,4 +1,5 @@
 """Every config builds, trains a step and predicts."""
+
 import pytest
 
 torch = pytest.importorskip('torch')
@@ -16,9 +17,19 @@ ALL = sorted(path for path in CONFIGS.glob('*.yaml') if not path.name.startswith
 
 @pytest.mark.parametrize('path', ALL, ids=lambda path: path.stem)
 def test_every_config_trains_and_predicts(path):
-    cfg = load_config(str(path), ['INPUT.MIN_SIZE_TEST', 64, 'TEST.DETECTIONS_PER_IMAGE', 2,
-                                  'MODEL.ROI_HEADS.SCORE_THRESH_TEST', 0.0,
-                                  'MODEL.ROI_MESHPOSE_HEAD.TRAIN_REGIONS_PER_IMAGE', 1])
+    cfg = load_config(
+        str(path),
+        [
+            'INPUT.MIN_SIZE_TEST',
+            64,
+            'TEST.DETECTIONS_PER_IMAGE',
+            2,
+            'MODEL.ROI_HEADS.SCORE_THRESH_TEST',
+            0.0,
+            'MODEL.ROI_MESHPOSE_HEAD.TRAIN_REGIONS_PER_IMAGE',
+            1,
+        ],
+    )
     model = build_model(cfg)
     batch = labelled_batch(cfg, ('both', 'mesh'))
     losses = losses_of(model, batch)
@@ -27,8 +38,12 @@ def test_every_config_trains_and_predicts(path):
     sum(losses.values()).backward()
     for name, parameter in model.roi_heads.named_parameters():
         assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
-    given = Instances((64, 96), pred_boxes=batch[0]['instances'].gt_boxes, scores=torch.ones(1),
-                      pred_classes=torch.zeros(1, dtype=torch.int64))
+    given = Instances(
+        (64, 96),
+        pred_boxes=batch[0]['instances'].gt_boxes,
+        scores=torch.ones(1),
+        pred_classes=torch.zeros(1, dtype=torch.int64),
+    )
     with torch.no_grad():
         assert model.eval()(batch[:1])[0]['instances'].has('pred_mesh')  # random weights may find nobody
         (result,) = model.inference(batch[:1], [given])
@@ -39,12 +54,17 @@ def test_every_config_trains_and_predicts(path):
 
 
 def test_all_configs_are_there():
-    assert {path.stem for path in ALL} >= {'meshpose_R_50_FPN', 'meshpose_R_101_FPN',
-                                           'meshpose_mobilenetv2_lite_FPN'}
+    assert {path.stem for path in ALL} >= {
+        'meshpose_R_50_FPN',
+        'meshpose_R_101_FPN',
+        'meshpose_mobilenetv2_lite_FPN',
+    }
 
 
-@pytest.mark.parametrize('name, expected', [('StandardROIHeads', 'MeshPoseROIHeads'),
-                                            ('CascadeROIHeads', 'MeshPoseCascadeROIHeads')])
+@pytest.mark.parametrize(
+    'name, expected',
+    [('StandardROIHeads', 'MeshPoseROIHeads'), ('CascadeROIHeads', 'MeshPoseCascadeROIHeads')],
+)
 def test_one_call_turns_a_plain_config_into_a_mesh_model(name, expected):
     from detectron2.config import get_cfg
 
@@ -71,12 +91,18 @@ def test_a_file_of_the_model_zoo_gets_a_mesh_head():
     assert cfg.MODEL.ROI_HEADS.NUM_CLASSES == 80
 
 
-@pytest.mark.parametrize('option, message', [
-    (('MODEL.ROI_MESHPOSE_HEAD.HEATMAP_SIZE', 20), 'HEATMAP_SIZE=20 must be POOLER_RESOLUTION=7 times a power of 2'),
-    (('MODEL.ROI_MESHPOSE_HEAD.CONV_KERNEL', 2), 'CONV_KERNEL=2 must be odd'),
-    (('MODEL.ROI_MESHPOSE_HEAD.PERSON_CLASS', 1), 'PERSON_CLASS=1.*NUM_CLASSES=1'),
-    (('MODEL.ROI_MESHPOSE_HEAD.TEMPLATE', 'nobody'), "no template 'nobody'"),
-])
+@pytest.mark.parametrize(
+    'option, message',
+    [
+        (
+            ('MODEL.ROI_MESHPOSE_HEAD.HEATMAP_SIZE', 20),
+            'HEATMAP_SIZE=20 must be POOLER_RESOLUTION=7 times a power of 2',
+        ),
+        (('MODEL.ROI_MESHPOSE_HEAD.CONV_KERNEL', 2), 'CONV_KERNEL=2 must be odd'),
+        (('MODEL.ROI_MESHPOSE_HEAD.PERSON_CLASS', 1), 'PERSON_CLASS=1.*NUM_CLASSES=1'),
+        (('MODEL.ROI_MESHPOSE_HEAD.TEMPLATE', 'nobody'), "no template 'nobody'"),
+    ],
+)
 def test_bad_options_are_named(option, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         build(tiny_config(*option))

@@ -1,4 +1,5 @@
-"""Labels of detectron2's data path: read from the same files, carried by its augmentations, equal to MMPose's."""
+"""Labels of detectron2's data path: of the same files, carried by its augmentations, equal to MMPose's."""
+
 import json
 import shutil
 
@@ -50,10 +51,14 @@ def mapper(*options, augmentations=(), is_train=True):
 
 
 AUGMENTATIONS = dict(
-    nothing=[], resize=[T.ResizeTransform(128, 96, 200, 300)], flip=[T.HFlipTransform(96)],
-    vertical=[T.VFlipTransform(128)], crop=[T.CropTransform(10, 20, 70, 90)],
+    nothing=[],
+    resize=[T.ResizeTransform(128, 96, 200, 300)],
+    flip=[T.HFlipTransform(96)],
+    vertical=[T.VFlipTransform(128)],
+    crop=[T.CropTransform(10, 20, 70, 90)],
     rotation=[T.RotationTransform(128, 96, 30)],
-    all=[T.CropTransform(10, 20, 70, 90), T.HFlipTransform(70), T.ResizeTransform(90, 70, 180, 210)])
+    all=[T.CropTransform(10, 20, 70, 90), T.HFlipTransform(70), T.ResizeTransform(90, 70, 180, 210)],
+)
 
 
 @pytest.mark.parametrize('name', AUGMENTATIONS)
@@ -74,8 +79,10 @@ def test_points_and_meshes_follow_the_pixels(dicts, people_folder, name):
         position = labels.vertices[0, TEMPLATE.symmetry[vertex] if mirrored else vertex, :2].numpy()
         if not (np.abs(position - np.array(shape[::-1]) / 2) < np.array(shape[::-1]) / 2 - 12).all():
             continue
-        centre = [(moved * np.arange(shape[1])).sum() / moved.sum(),
-                  (moved * np.arange(shape[0])[:, None]).sum() / moved.sum()]
+        centre = [
+            (moved * np.arange(shape[1])).sum() / moved.sum(),
+            (moved * np.arange(shape[0])[:, None]).sum() / moved.sum(),
+        ]
         np.testing.assert_allclose(position, centre, atol=0.25)
         compared += 1
     assert compared >= 2
@@ -87,7 +94,9 @@ def test_points_and_meshes_follow_the_pixels(dicts, people_folder, name):
     np.testing.assert_array_equal(labels.point_vertex_ids[0, :count], ids)
     scale = np.sqrt(abs(np.linalg.det(affine_map(transforms, 96, 128)[:, :2])))
     order = TEMPLATE.symmetry if mirrored else slice(None)
-    np.testing.assert_allclose(labels.vertices[0, :, 2], person.vertices_image[order, 2] * scale, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(
+        labels.vertices[0, :, 2], person.vertices_image[order, 2] * scale, rtol=1e-3, atol=1e-3
+    )
 
 
 def test_an_augmentation_that_is_not_affine_is_refused():
@@ -100,7 +109,7 @@ def test_an_augmentation_that_is_not_affine_is_refused():
 
 
 def test_the_labels_of_both_frameworks_are_the_same(dicts, people_folder):
-    """One image and box: MMPose's pipeline and this mapper with a region give the same targets in the image."""
+    """One image and box: MMPose's pipeline and this mapper with a region give the same targets."""
     pytest.importorskip('mmpose')
     from mmengine.registry import init_default_scope
     from mmpose.registry import DATASETS
@@ -110,12 +119,22 @@ def test_the_labels_of_both_frameworks_are_the_same(dicts, people_folder):
     init_default_scope('mmpose')
     side, stride = 56, 4
     size = (side * stride, side * stride)
-    mmpose_set = DATASETS.build(dict(
-        type='MeshPoseDataset', data_root=str(people_folder), ann_file='annotations.json', mesh_file='meshes.npz',
-        data_prefix=dict(img=''), pipeline=[
-            dict(type='LoadImage'), dict(type='GetBBoxCenterScale', padding=1.1),
-            dict(type='TopdownAffine', input_size=size), dict(type='MeshPoseTransform'),
-            dict(type='PackMeshPoseInputs', max_points=500)]))
+    mmpose_set = DATASETS.build(
+        dict(
+            type='MeshPoseDataset',
+            data_root=str(people_folder),
+            ann_file='annotations.json',
+            mesh_file='meshes.npz',
+            data_prefix=dict(img=''),
+            pipeline=[
+                dict(type='LoadImage'),
+                dict(type='GetBBoxCenterScale', padding=1.1),
+                dict(type='TopdownAffine', input_size=size),
+                dict(type='MeshPoseTransform'),
+                dict(type='PackMeshPoseInputs', max_points=500),
+            ],
+        )
+    )
     for sample in mmpose_set:
         sample = sample['data_samples']
         ours = targets_of_data_samples([sample], TEMPLATE.num_vertices, size)
@@ -132,17 +151,24 @@ def test_the_labels_of_both_frameworks_are_the_same(dicts, people_folder):
         count = labels.point_valid.shape[1]
         both = (ours.point_valid[:, :count] & theirs.point_valid)[0]
         assert both.sum() > 50 and (ours.point_valid[:, :count] != theirs.point_valid).sum() <= 2
-        np.testing.assert_allclose((theirs.points_xy - ours.points_xy[:, :count])[0, both],
-                                   np.tile(shift, (int(both.sum()), 1)), atol=2e-3)
+        np.testing.assert_allclose(
+            (theirs.points_xy - ours.points_xy[:, :count])[0, both],
+            np.tile(shift, (int(both.sum()), 1)),
+            atol=2e-3,
+        )
         assert torch.equal(ours.point_vertex_ids[0, :count][both], theirs.point_vertex_ids[0, both])
-        torch.testing.assert_close(ours.point_barycentrics[0, :count][both], theirs.point_barycentrics[0, both])
+        torch.testing.assert_close(
+            ours.point_barycentrics[0, :count][both], theirs.point_barycentrics[0, both]
+        )
         difference = (theirs.vertices - ours.vertices)[0].numpy()
         np.testing.assert_allclose(difference, np.tile([*shift, 0], (len(difference), 1)), atol=5e-3)
         assert torch.equal(ours.vertices_valid, theirs.vertices_valid)
 
 
 def test_masks_and_keypoints_come_along(dicts, people_folder):
-    out = mapper('MODEL.MASK_ON', True, 'MODEL.KEYPOINT_ON', True, 'DATASETS.TRAIN', (str(people_folder),))(dicts[0])['instances']
+    out = mapper('MODEL.MASK_ON', True, 'MODEL.KEYPOINT_ON', True, 'DATASETS.TRAIN', (str(people_folder),))(
+        dicts[0]
+    )['instances']
     assert len(out.gt_masks) == len(out.gt_keypoints) == len(out.gt_mesh) == len(out)
     ys, xs = np.nonzero(out.gt_masks.tensor[0].numpy())
     x0, y0, x1, y1 = out.gt_boxes.tensor[0].numpy()
@@ -232,10 +258,17 @@ def test_another_template_is_an_error_before_training(people_folder, tmp_path):
 
     other = tmp_path / 'other.npz'
     save_template(dataclasses.replace(TEMPLATE, name='other', faces=TEMPLATE.faces[:, [1, 2, 0]]), other)
-    cfg = tiny_config('DATASETS.MESHPOSE', [dict(
-        name='others', json_file=str(people_folder / 'annotations.json'), template=str(other))],
-        'DATASETS.TRAIN', ('others',), 'DATASETS.TEST', ())
-    with pytest.raises(ValueError, match="'others' is registered with template='.*other.npz'.*TEMPLATE='anny'"):
+    cfg = tiny_config(
+        'DATASETS.MESHPOSE',
+        [dict(name='others', json_file=str(people_folder / 'annotations.json'), template=str(other))],
+        'DATASETS.TRAIN',
+        ('others',),
+        'DATASETS.TEST',
+        (),
+    )
+    with pytest.raises(
+        ValueError, match="'others' is registered with template='.*other.npz'.*TEMPLATE='anny'"
+    ):
         MeshPoseTrainer(cfg)
     with pytest.raises(ValueError, match="'nothing' of DATASETS is neither registered nor a folder"):
         MeshPoseTrainer(tiny_config('DATASETS.TRAIN', ('nothing',), 'DATASETS.TEST', ()))

@@ -1,4 +1,5 @@
 """Evaluators on predictions whose errors are known, and what they leave on disk."""
+
 import json
 
 import numpy as np
@@ -30,8 +31,16 @@ def dataset(people_folder, tmp_path):
     content = json.loads((people_folder / 'annotations.json').read_text())
     person = content['categories'][0]['id'] if content.get('categories') else 1
     content['categories'] = [dict(id=person, name='person'), dict(id=77, name='car')]
-    content['annotations'].append(dict(id=5000, image_id=content['images'][0]['id'], category_id=77,
-                                       bbox=[0, 0, 9, 9], area=81, iscrowd=0))
+    content['annotations'].append(
+        dict(
+            id=5000,
+            image_id=content['images'][0]['id'],
+            category_id=77,
+            bbox=[0, 0, 9, 9],
+            area=81,
+            iscrowd=0,
+        )
+    )
     path = tmp_path / 'annotations.json'
     path.write_text(json.dumps(content))
     register_densepose_coco('people', str(path), str(people_folder), str(people_folder / 'meshes.npz'))
@@ -43,19 +52,32 @@ def dataset(people_folder, tmp_path):
 
 def evaluate(dataset, folder, shift=0.0, drop=0, extra=False):
     """Results for the true meshes moved by `shift` px to the right; the first `drop` people are not found."""
-    evaluator = DatasetEvaluators([PersonBoxEvaluator('people', output_dir=str(folder)),
-                                   MeshPoseEvaluator('people', output_dir=str(folder))])
+    evaluator = DatasetEvaluators(
+        [
+            PersonBoxEvaluator('people', output_dir=str(folder)),
+            MeshPoseEvaluator('people', output_dir=str(folder)),
+        ]
+    )
     evaluator.reset()
     for k, person in enumerate(dataset):
         width, height = person.image_size
         corners = np.concatenate([person.bbox[:2], person.bbox[:2] + person.bbox[2:]])
         rows = [corners][: k >= drop] + [np.array([0, 0, 4, 4.0])] * extra
-        vertices = torch.tensor(np.stack([person.vertices_image] * len(rows) or [person.vertices_image])[:len(rows)])
-        mesh = ImageMeshes(vertices + torch.tensor([shift, 0, 0]),
-                           torch.tensor(person.vertex_visibility).float().expand(len(rows), -1), (height, width))
-        instances = Instances((height, width), pred_boxes=Boxes(torch.tensor(np.array(rows, np.float32).reshape(-1, 4))),
-                              scores=torch.linspace(0.9, 0.5, len(rows)),
-                              pred_classes=torch.zeros(len(rows), dtype=torch.int64), pred_mesh=mesh)
+        vertices = torch.tensor(
+            np.stack([person.vertices_image] * len(rows) or [person.vertices_image])[: len(rows)]
+        )
+        mesh = ImageMeshes(
+            vertices + torch.tensor([shift, 0, 0]),
+            torch.tensor(person.vertex_visibility).float().expand(len(rows), -1),
+            (height, width),
+        )
+        instances = Instances(
+            (height, width),
+            pred_boxes=Boxes(torch.tensor(np.array(rows, np.float32).reshape(-1, 4))),
+            scores=torch.linspace(0.9, 0.5, len(rows)),
+            pred_classes=torch.zeros(len(rows), dtype=torch.int64),
+            pred_mesh=mesh,
+        )
         evaluator.process([dict(image_id=person.image_id)], [dict(instances=instances)])
     return evaluator.evaluate()
 
@@ -82,7 +104,8 @@ def test_errors_of_those_who_are_found(dataset, tmp_path):
     assert 0 < results['bbox']['AP'] < 100
     boxes = json.loads((tmp_path / 'coco_instances_results.json').read_text())
     assert len(boxes) == 3 + 4 and {box['category_id'] for box in boxes} == {
-        next(iter(MetadataCatalog.get('people').thing_dataset_id_to_contiguous_id))}
+        next(iter(MetadataCatalog.get('people').thing_dataset_id_to_contiguous_id))
+    }
 
 
 def test_nobody_found(dataset, tmp_path):

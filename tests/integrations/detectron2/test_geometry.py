@@ -1,4 +1,5 @@
 """Vertices land in the image where the pooled features say they are, to the pixel."""
+
 import pytest
 
 torch = pytest.importorskip('torch')
@@ -16,8 +17,8 @@ STRIDES = {'p2': 4, 'p3': 8, 'p4': 16, 'p5': 32}
 class RampReader(nn.Module):
     """A predictor that knows where a feature px lies, and says that vertex v is at heatmap px 2 + v, 3 + v.
 
-    The features are coordinate ramps: channel 0 is x and channel 1 is y in image px. What it reads at that heatmap
-    pixel is kept, for comparison with where the ROI head puts the vertex.
+    The features are coordinate ramps: channel 0 is x and channel 1 is y in image px. What it reads at that
+    heatmap pixel is kept, for comparison with where the ROI head puts the vertex.
     """
 
     def __init__(self, predictor):
@@ -31,34 +32,52 @@ class RampReader(nn.Module):
         self.read.append(maps[:, :2, xy[:, 1], xy[:, 0]].transpose(1, 2))
         stride = self.network.stride
         xyz = torch.cat([xy * stride, torch.ones(count, 1)], -1).expand(len(maps), -1, -1)
-        return MeshPoseOutput(maps, xyz[..., :2] / stride, xyz, torch.zeros(xyz.shape[:2]), xyz, stride=stride)
+        return MeshPoseOutput(
+            maps, xyz[..., :2] / stride, xyz, torch.zeros(xyz.shape[:2]), xyz, stride=stride
+        )
 
 
 def ramps(height, width, channels):
-    """Features of every level: at a pixel's centre, the image px (integers are pixel centres) that it lies on."""
+    """Features of every level: at a pixel's centre, the image px that it lies on."""
     features = {}
     for name, stride in STRIDES.items():
-        y, x = torch.meshgrid((torch.arange(height // stride) + 0.5) * stride - 0.5,
-                              (torch.arange(width // stride) + 0.5) * stride - 0.5, indexing='ij')
+        y, x = torch.meshgrid(
+            (torch.arange(height // stride) + 0.5) * stride - 0.5,
+            (torch.arange(width // stride) + 0.5) * stride - 0.5,
+            indexing='ij',
+        )
         features[name] = torch.stack([x, y] + [x * 0] * (channels - 2))[None]
     return features
 
 
 @pytest.mark.parametrize('upsampling', [False, True])
 def test_vertices_lie_where_the_features_were_read(upsampling):
-    """Pooling, level assignment, box growing and the frame agree; bilinear doubling stands for the deconvolution."""
+    """Pooling, levels, box growing and frame agree; bilinear doubling stands for the deconvolution."""
     size = 14 if not upsampling else 7
-    model = build(tiny_config('MODEL.ROI_MESHPOSE_HEAD.DECODER_ON', False,
-                              'MODEL.ROI_MESHPOSE_HEAD.POOLER_RESOLUTION', size,
-                              'MODEL.ROI_MESHPOSE_HEAD.POOLER_SAMPLING_RATIO', 1)).eval()
+    model = build(
+        tiny_config(
+            'MODEL.ROI_MESHPOSE_HEAD.DECODER_ON',
+            False,
+            'MODEL.ROI_MESHPOSE_HEAD.POOLER_RESOLUTION',
+            size,
+            'MODEL.ROI_MESHPOSE_HEAD.POOLER_SAMPLING_RATIO',
+            1,
+        )
+    ).eval()
     heads = model.roi_heads
     head = nn.Upsample(scale_factor=2, mode='bilinear', align_corners=False) if upsampling else nn.Identity()
     head.output_shape = heads.meshpose_head.output_shape
     heads.meshpose_head, heads.meshpose_predictor = head, RampReader(heads.meshpose_predictor)
     # Well inside the image, so that no sample is clamped; small and large, for different levels.
-    boxes = torch.tensor([[100.0, 120.0, 133.0, 171.5], [150.3, 160.2, 420.0, 430.0], [200.0, 90.0, 290.0, 400.0]])
-    found = Instances((640, 640), pred_boxes=Boxes(boxes), scores=torch.ones(3),
-                      pred_classes=torch.zeros(3, dtype=torch.int64))
+    boxes = torch.tensor(
+        [[100.0, 120.0, 133.0, 171.5], [150.3, 160.2, 420.0, 430.0], [200.0, 90.0, 290.0, 400.0]]
+    )
+    found = Instances(
+        (640, 640),
+        pred_boxes=Boxes(boxes),
+        scores=torch.ones(3),
+        pred_classes=torch.zeros(3, dtype=torch.int64),
+    )
     features = ramps(640, 640, 8)
     with torch.no_grad():
         heads.forward_with_given_boxes(features, [found])
@@ -72,8 +91,12 @@ def test_a_deconvolution_keeps_the_middle_of_the_map():
     deconv = head.deconv1
     with torch.no_grad():
         deconv.weight.fill_(1.0)
-        out = deconv(torch.nn.functional.one_hot(torch.tensor([24]), 49).reshape(1, 1, 7, 7).float()
-                     .expand(1, deconv.in_channels, 7, 7))
+        out = deconv(
+            torch.nn.functional.one_hot(torch.tensor([24]), 49)
+            .reshape(1, 1, 7, 7)
+            .float()
+            .expand(1, deconv.in_channels, 7, 7)
+        )
     mass = (out[0, 0] - out[0, 0].min()).relu()
     grid = (torch.arange(14) + 0.5) / 14
     assert (mass.sum(0) * grid).sum() / mass.sum() == pytest.approx(3.5 / 7, abs=1e-6)

@@ -1,4 +1,5 @@
-"""The mesh head beside the other heads: with every feature of detectron2 that the documentation's table names."""
+"""The mesh head beside the other heads, with every feature that the documentation's table names."""
+
 import pytest
 
 torch = pytest.importorskip('torch')
@@ -11,13 +12,24 @@ from small_models import build, labelled_batch, losses_of, tiny_config
 from meshpose_plugins.integrations.detectron2 import MeshPoseRCNNWithTTA, resize_meshes
 from meshpose_plugins.modeling import ImageMeshes
 
-CASCADE = ['MODEL.ROI_HEADS.NAME', 'MeshPoseCascadeROIHeads', 'MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG', True]
+CASCADE = [
+    'MODEL.ROI_HEADS.NAME',
+    'MeshPoseCascadeROIHeads',
+    'MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG',
+    True,
+]
 MASK = ['MODEL.MASK_ON', True, 'MODEL.ROI_MASK_HEAD.CONV_DIM', 4, 'MODEL.ROI_MASK_HEAD.NUM_CONV', 1]
 KEYPOINTS = ['MODEL.KEYPOINT_ON', True, 'MODEL.ROI_KEYPOINT_HEAD.CONV_DIMS', [8]]
 EVERYTHING = ['MODEL.ROI_HEADS.SCORE_THRESH_TEST', 0.0]
-FEATURES = dict(plain=[], cascade=CASCADE, mask=MASK, keypoints=KEYPOINTS, all=CASCADE + MASK + KEYPOINTS,
-                levels=['MODEL.ROI_MESHPOSE_HEAD.DECODER_ON', False],
-                pred_boxes=['MODEL.ROI_BOX_HEAD.TRAIN_ON_PRED_BOXES', True])
+FEATURES = dict(
+    plain=[],
+    cascade=CASCADE,
+    mask=MASK,
+    keypoints=KEYPOINTS,
+    all=CASCADE + MASK + KEYPOINTS,
+    levels=['MODEL.ROI_MESHPOSE_HEAD.DECODER_ON', False],
+    pred_boxes=['MODEL.ROI_BOX_HEAD.TRAIN_ON_PRED_BOXES', True],
+)
 
 
 @pytest.fixture(scope='module')
@@ -41,7 +53,8 @@ def test_the_other_heads_are_untouched(feature):
         model.load_state_dict(build(cfg).state_dict())  # the norms of the backbone have moved
     (with_mesh, found), (without, plain) = results[True], results[False]
     assert set(with_mesh) - set(without) == {
-        f'loss_mesh_{name}' for name in model.roi_heads.meshpose_predictor.criterion.losses}
+        f'loss_mesh_{name}' for name in model.roi_heads.meshpose_predictor.criterion.losses
+    }
     for name in without:
         torch.testing.assert_close(with_mesh[name], without[name], msg=name)
     assert all(value > 0 for name, value in with_mesh.items() if 'mesh' in name)
@@ -60,8 +73,11 @@ def test_mixed_precision_trains_and_predicts(model):
         losses = losses_of(model, batch)
         with torch.no_grad():
             mesh = model.eval()(batch)[0]['instances'].pred_mesh
-    assert all(torch.isfinite(value) and value.dtype == torch.float32
-               for name, value in losses.items() if 'mesh' in name)
+    assert all(
+        torch.isfinite(value) and value.dtype == torch.float32
+        for name, value in losses.items()
+        if 'mesh' in name
+    )
     sum(losses.values()).backward()
     head = model.roi_heads.meshpose_predictor
     assert all(torch.isfinite(parameter.grad).all() for parameter in head.parameters())
@@ -81,11 +97,13 @@ def test_batches_without_labels_are_zeros_that_keep_the_graph(model, kinds):
             assert parameter.grad is not None and not parameter.grad.any(), name
 
 
-@pytest.mark.parametrize('kind, zero', [('mesh', {'barycentric', 'uv'}),
-                                        ('points', {'fused', 'regressed', 'vertexpose', 'edge', 'heatmap'})])
+@pytest.mark.parametrize(
+    'kind, zero',
+    [('mesh', {'barycentric', 'uv'}), ('points', {'fused', 'regressed', 'vertexpose', 'edge', 'heatmap'})],
+)
 def test_what_is_not_labelled_costs_nothing(model, kind, zero):
     losses = losses_of(model, labelled_batch(tiny_config(), (kind, kind)))
-    mesh = {name[len('loss_mesh_'):]: value.item() for name, value in losses.items() if 'mesh' in name}
+    mesh = {name[len('loss_mesh_') :]: value.item() for name, value in losses.items() if 'mesh' in name}
     assert {name for name, value in mesh.items() if value == 0} - {'visibility'} == zero
 
 
@@ -108,11 +126,17 @@ def test_data_without_mesh_labels_are_an_error(model):
 
 
 def test_only_people_get_meshes():
-    cfg = tiny_config(*EVERYTHING, 'MODEL.ROI_HEADS.NUM_CLASSES', 3, 'MODEL.ROI_MESHPOSE_HEAD.PERSON_CLASS', 1)
+    cfg = tiny_config(
+        *EVERYTHING, 'MODEL.ROI_HEADS.NUM_CLASSES', 3, 'MODEL.ROI_MESHPOSE_HEAD.PERSON_CLASS', 1
+    )
     heads = build(cfg).eval().roi_heads
     features = {f'p{k}': torch.randn(1, 8, 64 >> (k - 2), 64 >> (k - 2)) for k in range(2, 6)}
-    found = Instances((256, 256), pred_boxes=Boxes(torch.tensor([[10.0, 20, 110, 220]] * 3)),
-                      scores=torch.ones(3), pred_classes=torch.tensor([1, 2, 1]))
+    found = Instances(
+        (256, 256),
+        pred_boxes=Boxes(torch.tensor([[10.0, 20, 110, 220]] * 3)),
+        scores=torch.ones(3),
+        pred_classes=torch.tensor([1, 2, 1]),
+    )
     with torch.no_grad():
         heads.forward_with_given_boxes(features, [found])
     people = torch.isfinite(found.pred_mesh.vertices).flatten(1).all(1)
@@ -128,8 +152,15 @@ def test_people_do_not_influence_each_other(model):
     boxes = torch.tensor([[10.0, 20, 90, 120], [30.0, 5, 70, 60], [0.0, 0, 128, 128]])
 
     def predict(per_image, pass_size=32):
-        found = [Instances((128, 128), pred_boxes=Boxes(b), scores=torch.ones(len(b)),
-                           pred_classes=torch.zeros(len(b), dtype=torch.int64)) for b in per_image]
+        found = [
+            Instances(
+                (128, 128),
+                pred_boxes=Boxes(b),
+                scores=torch.ones(len(b)),
+                pred_classes=torch.zeros(len(b), dtype=torch.int64),
+            )
+            for b in per_image
+        ]
         heads.meshpose_test_regions = pass_size
         with torch.no_grad():
             heads.forward_with_given_boxes(features, found)
@@ -149,9 +180,15 @@ def test_meshes_are_resized_with_the_image(model):
     large = dict(small, height=small['height'] * 2, width=small['width'] * 3)
     with torch.no_grad():
         plain, resized = (model.eval()([item])[0]['instances'] for item in (small, large))
-    torch.testing.assert_close(resized.pred_boxes.tensor, plain.pred_boxes.tensor * torch.tensor([3.0, 2, 3, 2]))
-    torch.testing.assert_close(resized.pred_mesh.vertices[..., 0] + 0.5, 3 * (plain.pred_mesh.vertices[..., 0] + 0.5),
-                               atol=1e-3, rtol=1e-5)
+    torch.testing.assert_close(
+        resized.pred_boxes.tensor, plain.pred_boxes.tensor * torch.tensor([3.0, 2, 3, 2])
+    )
+    torch.testing.assert_close(
+        resized.pred_mesh.vertices[..., 0] + 0.5,
+        3 * (plain.pred_mesh.vertices[..., 0] + 0.5),
+        atol=1e-3,
+        rtol=1e-5,
+    )
     again = resize_meshes(resized).pred_mesh
     assert again is resized.pred_mesh and again.image_size == (large['height'], large['width'])
 
@@ -168,8 +205,9 @@ def test_tta_averages_meshes_in_the_image(model):
 
     # One mesh, as the four augmented images would show it: the mean is that mesh.
     template = model.roi_heads.meshpose_predictor.template
-    true = ImageMeshes(torch.randn(1, template.num_vertices, 3) * 9 + 30, torch.rand(1, template.num_vertices),
-                       (64, 96))
+    true = ImageMeshes(
+        torch.randn(1, template.num_vertices, 3) * 9 + 30, torch.rand(1, template.num_vertices), (64, 96)
+    )
     augmented, transforms = tta._get_augmented_inputs(item)
     outputs = []
     for image, transform in zip(augmented, transforms):

@@ -1,4 +1,5 @@
 """The head's weights in both frameworks: one file, the same vertices."""
+
 import pytest
 
 torch = pytest.importorskip('torch')
@@ -32,13 +33,23 @@ def mmpose_model(detectron2_model):
     node = tiny_config().MODEL.ROI_MESHPOSE_HEAD
     torch.manual_seed(5)
     model = torch.nn.Module()
-    model.head = MODELS.build(dict(
-        type='MeshPoseHead', in_channels=8, input_size=(56, 56), deconv_out_channels=None,
-        vertexpose=dict(type='VertexPoseBranch', gain=node.GAIN),
-        regression=dict(type='RegressionBranch', hidden_channels=node.REGRESSION.HIDDEN_CHANNELS,
-                        num_bins=node.REGRESSION.NUM_BINS, pool_size=node.REGRESSION.POOL_SIZE,
-                        reduce_channels=node.REGRESSION.REDUCE_CHANNELS,
-                        lift_channels=node.REGRESSION.LIFT_CHANNELS)))
+    model.head = MODELS.build(
+        dict(
+            type='MeshPoseHead',
+            in_channels=8,
+            input_size=(56, 56),
+            deconv_out_channels=None,
+            vertexpose=dict(type='VertexPoseBranch', gain=node.GAIN),
+            regression=dict(
+                type='RegressionBranch',
+                hidden_channels=node.REGRESSION.HIDDEN_CHANNELS,
+                num_bins=node.REGRESSION.NUM_BINS,
+                pool_size=node.REGRESSION.POOL_SIZE,
+                reduce_channels=node.REGRESSION.REDUCE_CHANNELS,
+                lift_channels=node.REGRESSION.LIFT_CHANNELS,
+            ),
+        )
+    )
     for parameter in model.parameters():
         parameter.data.add_(0.1 * torch.randn_like(parameter))
     return model.eval()
@@ -60,7 +71,9 @@ def test_from_mmpose_to_detectron2(mmpose_model, detectron2_model, tmp_path):
     before = {name: value.clone() for name, value in detectron2_model.state_dict().items()}
     DetectionCheckpointer(detectron2_model).load(str(path))
     torch.testing.assert_close(vertices(detectron2_model), vertices(mmpose_model), atol=1e-4, rtol=0)
-    changed = {name for name, value in detectron2_model.state_dict().items() if not torch.equal(value, before[name])}
+    changed = {
+        name for name, value in detectron2_model.state_dict().items() if not torch.equal(value, before[name])
+    }
     assert changed and all(name.startswith('roi_heads.meshpose_predictor.network.') for name in changed)
 
 
@@ -86,7 +99,9 @@ def test_what_does_not_fit_is_named(mmpose_model, detectron2_model, tmp_path):
     weights = head_weights(mmpose_model.state_dict())
     predictor = detectron2_model.roi_heads.meshpose_predictor
     with pytest.raises(ValueError, match='x.pth does not fit.*vertexpose.conv.bias is missing'):
-        load_head_weights(predictor, {k: v for k, v in weights.items() if k != 'network.vertexpose.conv.bias'}, 'x.pth')
+        load_head_weights(
+            predictor, {k: v for k, v in weights.items() if k != 'network.vertexpose.conv.bias'}, 'x.pth'
+        )
     other = dict(weights, template_id=torch.zeros_like(weights['template_id']) + 65)
     with pytest.raises(ValueError, match='wrong template'):
         load_head_weights(predictor, other, 'x.pth')

@@ -1,4 +1,5 @@
 """MeshPoseInferencer has the call habits of MMPose's inferencers, and agrees with MMPose's own functions."""
+
 import json
 
 import numpy as np
@@ -50,13 +51,15 @@ def test_people_of_an_image_do_not_influence_each_other(inferencer, picture):
 
 
 def test_people_of_several_images_go_through_together(inferencer, picture, monkeypatch):
-    """One pass for all people of a batch of images, one of them without anybody; the same results as one by one."""
+    """One pass for all people of a batch of images, one without anybody; the same results as one by one."""
     other = np.ascontiguousarray(picture[::-1, ::-1])
     boxes = [BOXES, np.zeros((0, 4), np.float32), BOXES[1:]]
     images = [picture, other, other]
     passes = []
     step = inferencer.model.test_step
-    monkeypatch.setattr(inferencer.model, 'test_step', lambda batch: passes.append(len(batch['inputs'])) or step(batch))
+    monkeypatch.setattr(
+        inferencer.model, 'test_step', lambda batch: passes.append(len(batch['inputs'])) or step(batch)
+    )
     (together,) = inferencer(images, bboxes=boxes, batch_size=3, return_vis=True)
     assert passes == [3] and [len(people) for people in together['predictions']] == [2, 0, 1]
     assert [vis.shape for vis in together['visualization']] == [picture.shape] * 3
