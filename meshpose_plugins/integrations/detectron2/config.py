@@ -20,6 +20,10 @@ def add_meshpose_config(cfg: CfgNode) -> None:
     # in TRAIN or TEST that is a folder of make_synthetic needs no entry.
     cfg.DATASETS.MESHPOSE = []
 
+    # The DensePose evaluation of data sets with points, beside boxes and mesh errors; its first run computes the
+    # distances on the body's surface, which takes a while.
+    cfg.TEST.DENSEPOSE = True
+
     # "SGD" is detectron2's optimizer; "AdamW" takes the same BASE_LR and weight decays and trains small
     # networks sooner.
     cfg.SOLVER.OPTIMIZER = "SGD"

@@ -56,13 +56,16 @@ class MeshPoseEvaluator(DatasetEvaluator):
     """Write the predictions file of a data set, and measure its meshes.
 
     Results are under 'mesh': errors of the people who are found, see
-    :func:`meshpose_plugins.evaluation.detected_people.detected_people_errors`.
+    :func:`meshpose_plugins.evaluation.detected_people.detected_people_errors`. With ``densepose`` those of
+    the DensePose evaluation are under 'densepose': AP and AR of GPS, GPSm and IoU for detected boxes and
+    their scores (protocol P3), in percent.
 
     Args:
         dataset_name: registered with ``register_densepose_coco``.
         template: name or path; default: the data set's.
         output_dir: for ``predictions.npz``; None writes nothing.
         distributed: collect the predictions of all processes.
+        densepose: run the DensePose evaluation too, where people have points.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class MeshPoseEvaluator(DatasetEvaluator):
         template: Optional[str] = None,
         output_dir: Optional[str] = None,
         distributed: bool = True,
+        densepose: bool = True,
     ) -> None:
         self._metadata = MetadataCatalog.get(dataset_name)
         if template is None and self._metadata.get("meshpose_template", None) is None:
@@ -81,6 +85,7 @@ class MeshPoseEvaluator(DatasetEvaluator):
         self._template = load_template(template or self._metadata.meshpose_template)
         self._output_dir = output_dir and Path(output_dir)
         self._distributed = distributed
+        self._densepose = densepose
         self._logger = logging.getLogger(__name__)
         self.reset()
 
@@ -98,7 +103,7 @@ class MeshPoseEvaluator(DatasetEvaluator):
             self._records += prediction_records(output["instances"], image["image_id"], self._template)
 
     def evaluate(self) -> dict:
-        """Write the file and return {'mesh': {metric: number}} in the main process, {} in others."""
+        """Write the file and return {'mesh': {metric: number}, ...} in the main process, {} in others."""
         records = self._records
         if self._distributed:
             comm.synchronize()
@@ -116,9 +121,36 @@ class MeshPoseEvaluator(DatasetEvaluator):
             on_error="skip",
             logger=self._logger,
         )
-        metrics = detected_people_errors(records, people, self._template)
-        self._logger.info("mesh: %s", ", ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
-        return OrderedDict(mesh=metrics)
+        results = OrderedDict(mesh=detected_people_errors(records, people, self._template))
+        if self._densepose and any(person.points is not None for person in people):
+            scores = self._densepose_scores(records)
+            if scores:
+                results["densepose"] = scores
+        for task, metrics in results.items():
+            text = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+            self._logger.info("%s: %s", task, text)
+        return results
+
+    def _densepose_scores(self, records: List[PredictionRecord]) -> dict:
+        """Scores of the common DensePose evaluation by '<mode>_<statistic>'; {} where it is not installed."""
+        try:
+            from meshpose_plugins.evaluation.densepose import Evaluator
+        except ImportError:
+            self._logger.warning("no DensePose scores: meshpose_plugins.evaluation.densepose is not there")
+            return {}
+        evaluator = Evaluator(self._metadata.json_file, template=self._template)
+        scores = evaluator.evaluate(records, ["P3"])["P3"]
+        self._logger.info(
+            "DensePose P3: kappa %s; surface %s; geodesics %s", scores.kappa, scores.surface, scores.geodesics
+        )
+        for line in evaluator.problems.lines(5) if len(evaluator.problems) else ():
+            self._logger.warning("DensePose: %s", line)
+        return {
+            f"{mode}_{name}": 100 * statistics[name]
+            for mode, statistics in scores.metrics.items()
+            for name in ("AP", "AP50", "AP75", "APm", "APl", "AR")
+            if statistics[name] >= 0
+        }
 
 
 class PersonBoxEvaluator(COCOEvaluator):

@@ -65,8 +65,9 @@ class MeshPoseTrainer(DefaultTrainer):
             return DatasetEvaluators([COCOEvaluator(dataset_name, output_dir=None)])
         evaluators = [PersonBoxEvaluator(dataset_name, output_dir=str(folder))]
         if cfg.MODEL.MESHPOSE_ON:
+            template = cfg.MODEL.ROI_MESHPOSE_HEAD.TEMPLATE
             evaluators.append(
-                MeshPoseEvaluator(dataset_name, cfg.MODEL.ROI_MESHPOSE_HEAD.TEMPLATE, str(folder))
+                MeshPoseEvaluator(dataset_name, template, str(folder), densepose=cfg.TEST.DENSEPOSE)
             )
         return DatasetEvaluators(evaluators)
 

@@ -19,6 +19,7 @@ TINY = [
     'INPUT.MIN_SIZE_TEST', 64,
     'DATALOADER.NUM_WORKERS', 0,
     'TEST.DETECTIONS_PER_IMAGE', 3,
+    'TEST.DENSEPOSE', False,
 ]  # fmt: skip
 
 

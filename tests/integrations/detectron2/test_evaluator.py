@@ -1,6 +1,7 @@
 """Evaluators on predictions whose errors are known, and what they leave on disk."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -50,12 +51,12 @@ def dataset(people_folder, tmp_path):
     MetadataCatalog.remove('people')
 
 
-def evaluate(dataset, folder, shift=0.0, drop=0, extra=False):
+def evaluate(dataset, folder, shift=0.0, drop=0, extra=False, densepose=False):
     """Results for the true meshes moved by `shift` px to the right; the first `drop` people are not found."""
     evaluator = DatasetEvaluators(
         [
             PersonBoxEvaluator('people', output_dir=str(folder)),
-            MeshPoseEvaluator('people', output_dir=str(folder)),
+            MeshPoseEvaluator('people', output_dir=str(folder), densepose=densepose),
         ]
     )
     evaluator.reset()
@@ -112,6 +113,26 @@ def test_nobody_found(dataset, tmp_path):
     results = evaluate(dataset, tmp_path, drop=4)
     assert results['mesh'] == {'found': 0}
     assert load_predictions(tmp_path / 'predictions.npz') == []
+
+
+def test_densepose_scores_of_the_common_evaluation(dataset, tmp_path, caplog):
+    """True meshes in true boxes are near perfect; people who are not found cost recall."""
+    densepose = pytest.importorskip('meshpose_plugins.evaluation.densepose')
+    found = evaluate(dataset, tmp_path, densepose=True)['densepose']
+    assert set(found) >= {f'{mode}_{name}' for mode in ('gps', 'gpsm', 'iou') for name in ('AP', 'AR')}
+    assert found['gps_AP'] > 90 and found['gpsm_AP50'] == pytest.approx(100)
+    expected = densepose.Evaluator(MetadataCatalog.get('people').json_file, template=TEMPLATE).evaluate(
+        tmp_path / 'predictions.npz', ['P3']
+    )
+    assert found['gpsm_AP'] == pytest.approx(100 * expected['P3'].metrics['gpsm']['AP'])
+    missed = evaluate(dataset, tmp_path, drop=1, densepose=True)['densepose']
+    assert missed['gps_AR'] == pytest.approx(0.75 * found['gps_AR'], abs=1)
+
+
+def test_without_the_densepose_evaluation_the_errors_remain(dataset, tmp_path, monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, 'meshpose_plugins.evaluation.densepose', None)
+    results = evaluate(dataset, tmp_path, densepose=True)
+    assert set(results) == {'bbox', 'mesh'} and 'no DensePose scores' in caplog.text
 
 
 def test_models_and_data_without_meshes_are_named(dataset):
