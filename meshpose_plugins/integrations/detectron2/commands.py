@@ -16,7 +16,7 @@ from meshpose_plugins.deploy.images import list_images
 from meshpose_plugins.detection import build_detector
 from meshpose_plugins.integrations.errors import run_or_explain
 
-from .config import ROI_HEADS, add_meshpose_config, enable_meshpose
+from .config import add_meshpose_config, enable_meshpose
 from .trainer import MeshPoseTrainer
 
 
@@ -46,8 +46,7 @@ def load_config(path: str, opts: Sequence[str] = ()) -> CfgNode:
         cfg.merge_from_list(list(opts))
     except (AssertionError, KeyError) as error:  # yacs' ways to say that a key or value is wrong
         raise ValueError(f"{path} or an option: {error.args[0] if error.args else error}") from error
-    if cfg.MODEL.ROI_HEADS.NAME in ROI_HEADS:
-        enable_meshpose(cfg)
+    enable_meshpose(cfg)
     return cfg
 
 
@@ -60,14 +59,13 @@ def train(args: argparse.Namespace) -> None:
     """Train or, with --eval-only, measure, in as many processes as --num-gpus and --num-machines say."""
 
     def job():
-        list_of_gpus = torch.cuda.device_count()
-        num_gpus = min(args.num_gpus, list_of_gpus)
-        if args.num_gpus > max(list_of_gpus, 1):
-            raise ValueError(f"--num-gpus {args.num_gpus}, but this machine has {list_of_gpus}")
+        available = torch.cuda.device_count()
+        if args.num_gpus > max(available, 1):
+            raise ValueError(f"--num-gpus {args.num_gpus}, but this machine has {available}")
         load_config(args.config_file, args.opts)  # errors before processes start
         launch(
             train_process,
-            num_gpus,
+            min(args.num_gpus, available),  # detectron2's default is one; without any it is the CPU
             num_machines=args.num_machines,
             machine_rank=args.machine_rank,
             dist_url=args.dist_url,

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from detectron2.config import CfgNode
+from detectron2.modeling import META_ARCH_REGISTRY
+from detectron2.modeling.roi_heads import ROI_HEADS_REGISTRY
+
+from .meta_arch import MeshPoseRCNN
+from .roi_heads import MeshPoseROIHeadsMixin
 
 #: The stock ROI heads and what takes their place.
 ROI_HEADS = {"StandardROIHeads": "MeshPoseROIHeads", "CascadeROIHeads": "MeshPoseCascadeROIHeads"}
@@ -33,26 +38,28 @@ def enable_meshpose(cfg: CfgNode) -> None:
     """Turn the config of an R-CNN with standard or cascade ROI heads into that of a MeshPose model.
 
     Its detector and its mask and keypoint heads stay; the keys of MeshPose are added where they are missing.
+    Registered classes derived from ``MeshPoseRCNN`` and ``MeshPoseROIHeadsMixin`` stay too.
 
     Raises:
         ValueError: another meta architecture, or other ROI heads.
     """
     if "ROI_MESHPOSE_HEAD" not in cfg.MODEL:
         add_meshpose_config(cfg)
-    if cfg.MODEL.META_ARCHITECTURE not in ("GeneralizedRCNN", "MeshPoseRCNN"):
+    architecture, heads = cfg.MODEL.META_ARCHITECTURE, cfg.MODEL.ROI_HEADS.NAME
+    if architecture == "GeneralizedRCNN":
+        cfg.MODEL.META_ARCHITECTURE = "MeshPoseRCNN"
+    elif not issubclass(META_ARCH_REGISTRY.get(architecture), MeshPoseRCNN):
         raise ValueError(
-            f"MODEL.META_ARCHITECTURE={cfg.MODEL.META_ARCHITECTURE!r}: MeshPose heads sit on a "
-            "GeneralizedRCNN; for other detectors use the bridge to top-down models, "
-            "docs/detectron2.md"
+            f"MODEL.META_ARCHITECTURE={architecture!r}: MeshPose heads sit on a GeneralizedRCNN; for other "
+            "detectors use the bridge to top-down models, docs/detectron2.md"
         )
-    name = cfg.MODEL.ROI_HEADS.NAME
-    if name not in ROI_HEADS and name not in ROI_HEADS.values():
+    if heads in ROI_HEADS:
+        cfg.MODEL.ROI_HEADS.NAME = ROI_HEADS[heads]
+    elif not issubclass(ROI_HEADS_REGISTRY.get(heads), MeshPoseROIHeadsMixin):
         raise ValueError(
-            f"MODEL.ROI_HEADS.NAME={name!r}: expected one of {', '.join(ROI_HEADS)}; for heads of "
-            "your own derive a class from MeshPoseROIHeadsMixin and them, and register it"
+            f"MODEL.ROI_HEADS.NAME={heads!r}: expected one of {', '.join(ROI_HEADS)}; for heads of your own "
+            "derive a class from MeshPoseROIHeadsMixin and them, and register it"
         )
-    cfg.MODEL.META_ARCHITECTURE = "MeshPoseRCNN"
-    cfg.MODEL.ROI_HEADS.NAME = ROI_HEADS.get(name, name)
 
 
 def _head_config() -> CfgNode:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import List, Optional
 
 import numpy as np
-from detectron2.data import MetadataCatalog
+from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.evaluation import COCOEvaluator, DatasetEvaluator
 from detectron2.structures import Instances
 from detectron2.utils import comm
@@ -169,6 +169,8 @@ class PersonBoxEvaluator(COCOEvaluator):
     def __init__(self, dataset_name: str, tasks=None, output_dir: Optional[str] = None, **kwargs) -> None:
         super().__init__(dataset_name, tasks, output_dir=None, **kwargs)
         self._json_dir = output_dir
+        if self._metadata.get("thing_dataset_id_to_contiguous_id", None) is None:
+            DatasetCatalog.get(dataset_name)  # reading the data set finds the category's id
         content = self._coco_api.dataset
         person = set(self._metadata.thing_dataset_id_to_contiguous_id)
         content["categories"] = [{"id": identity, "name": "person"} for identity in sorted(person)]
