@@ -4,27 +4,52 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Optional, Union
 
 from .base import COCO_KEYPOINT_NAMES, BodyModel, PosedBody
 
 __all__ = ["BODY_NAMES", "BodyModel", "COCO_KEYPOINT_NAMES", "PosedBody", "load_body"]
 
-BODY_NAMES = ("anny",)
+#: The bodies that ship with the package, then those of the SMPL family, whose files the user brings.
+SHIPPED_BODIES = ("anny",)
+SMPL_FAMILY = ("smpl", "smplh", "smplx")
+BODY_NAMES = SHIPPED_BODIES + SMPL_FAMILY
 
 
 @lru_cache(maxsize=None)
-def load_body(name: str) -> BodyModel:
-    """Load a body model by its name; a second call returns the same object.
+def load_body(
+    name: str,
+    model_path: Optional[Union[str, Path]] = None,
+    gender: Optional[str] = None,
+    num_betas: int = 10,
+) -> BodyModel:
+    """Load a body model by its name; a second call with the same arguments returns the same object.
 
     Args:
         name: one of BODY_NAMES.
+        model_path: for the SMPL family the user's model file (.npz or .pkl), or a folder of them.
+        gender: for the SMPL family 'neutral', 'female' or 'male'; None: neutral from a folder, or what a file is.
+        num_betas: for the SMPL family, the number of shape parameters.
 
     Returns:
-        The body model.
+        The body model; an AnnyBody or a SmplBody.
 
     Raises:
-        ValueError: if the name is not known.
+        ValueError: if the name is not known, the model file is missing in the call, or the file is another one.
+        FileNotFoundError: if there is no such model file.
+        ImportError: for the SMPL family without the smplx package.
     """
+    if name in SMPL_FAMILY:
+        from .smpl import SmplBody
+        from .smpl_files import FAMILIES
+
+        if model_path is None:
+            family = FAMILIES[name]
+            raise ValueError(
+                f"body '{name}' needs model_path (--model-path): your {family.title} file or the folder that it "
+                f"is in, from {family.site}"
+            )
+        return SmplBody.load(name, model_path, gender, num_betas)
     if name == "anny":
         from .anny import AnnyBody
 

@@ -146,6 +146,11 @@ class AnnyBody:
         """Number of joints J."""
         return len(self.joint_names)
 
+    @property
+    def skin_weights(self) -> np.ndarray:
+        """(N, J) float32 skin weights, dense."""
+        return self.skin.dense(self.num_joints)
+
     def joint_index(self, name: str) -> int:
         """Index of a joint by its name; ValueError names the nearest known ones."""
         try:

@@ -58,6 +58,7 @@ class BodyModel(Protocol):
         shape_names: names of the S shape parameters, each in [0, 1].
         keypoint_names: the 17 COCO names.
         keypoint_regressor: (17, N) float32; rows sum to one.
+        skin_weights: (N, J) float32; rows sum to one.
     """
 
     name: str
@@ -68,6 +69,9 @@ class BodyModel(Protocol):
     shape_names: Tuple[str, ...]
     keypoint_names: Tuple[str, ...]
     keypoint_regressor: np.ndarray
+
+    @property
+    def skin_weights(self) -> np.ndarray: ...
 
     def pose(
         self, shape: np.ndarray, rotations: np.ndarray, translation: Optional[np.ndarray] = None

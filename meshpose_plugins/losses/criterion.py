@@ -1,11 +1,12 @@
 """The sum of losses that a network trains on, term by term."""
 from __future__ import annotations
 
-from typing import Dict, Mapping
+from typing import Collection, Dict, Mapping, Optional
 
 from torch import Tensor, nn
 
 from meshpose_plugins.modeling import MeshPoseOutput
+from meshpose_plugins.modeling.output import at_least_float32
 
 from .base import MeshPoseLoss
 from .targets import MeshPoseTargets
@@ -15,7 +16,12 @@ class MeshPoseCriterion(nn.Module):
     """Evaluate named losses on one batch.
 
     Args:
-        losses: name -> loss; every loss has ``from_output(output, targets)`` and ``loss_weight``.
+        losses: name -> loss; every loss has ``from_output(output, targets)`` and ``loss_weight``, which may
+            be changed between steps.
+
+    Attributes:
+        active: names of the losses that are evaluated; None: all. Those that are not, or have a weight of 0,
+            are zeros that keep the graph, at no cost.
 
     Example:
         >>> criterion = MeshPoseCriterion({'loss_uv': UVConsistencyLoss(loss_weight=1.0)})
@@ -29,6 +35,7 @@ class MeshPoseCriterion(nn.Module):
                 raise ValueError(f"losses[{name!r}] is a {type(loss).__name__}, which has no from_output() "
                                  "or no loss_weight: derive it from MeshPoseLoss")
         self.losses = nn.ModuleDict(losses)
+        self.active: Optional[Collection[str]] = None
 
     def forward(self, output: MeshPoseOutput, targets: MeshPoseTargets) -> Dict[str, Tensor]:
         """Weighted losses.
@@ -42,5 +49,16 @@ class MeshPoseCriterion(nn.Module):
         """
         if len(output) != len(targets):
             raise ValueError(f"predictions of {len(output)} crops, targets of {len(targets)}")
-        return {name: loss.loss_weight * loss.from_output(output, targets)
-                for name, loss in self.losses.items()}
+        values = {}
+        for name, loss in self.losses.items():
+            if loss.loss_weight == 0 or (self.active is not None and name not in self.active):
+                values[name] = _zero_of(output)
+            else:
+                values[name] = loss.loss_weight * loss.from_output(output, targets)
+        return values
+
+
+def _zero_of(output: MeshPoseOutput) -> Tensor:
+    """A zero through which every parameter still gets a gradient, of zeros."""
+    predictions = (output.xy_vertexpose, output.xyz_regressed, output.visibility_logits)
+    return sum(at_least_float32(tensor).flatten()[:0].sum() for tensor in predictions)

@@ -17,7 +17,9 @@ from meshpose_plugins.rendering.frame import inside_frame
 
 @dataclass
 class MeshPoseTargets:
-    """Surface points and mesh vertices of B crops, each with its validity; what is not valid is never read.
+    """Labels of B crops, each kind with its validity; what is not valid is never read.
+
+    Kinds after ``input_size`` may be None, for batches in which nobody has them.
 
     Args:
         points_xy: annotated pixels (x, y), crop px, (B, P, 2).
@@ -27,6 +29,15 @@ class MeshPoseTargets:
         vertices: mesh vertices (x, y, z), crop px, z relative to the root joint, (B, V, 3).
         vertices_valid: bool, (B, V).
         input_size: (W, H) of the crop, px.
+        person_mask: covered part of every pixel, in [0, 1], (B, H, W) of the crop or (B, h, w) of the
+            heatmaps.
+        person_mask_valid: bool, (B,).
+        ignore_mask: part of every pixel about which the person mask says nothing (other people, outside the
+            image), the shape of person_mask; None: nothing is ignored.
+        keypoints: labelled keypoints (x, y), crop px, may lie outside, (B, K, 2).
+        keypoints_valid: bool, (B, K).
+        joints: joints (x, y, z), crop px, z relative to the root joint, (B, J, 3).
+        joints_valid: bool, (B, J).
     """
 
     points_xy: Tensor
@@ -36,6 +47,13 @@ class MeshPoseTargets:
     vertices: Tensor
     vertices_valid: Tensor
     input_size: Tuple[int, int]
+    person_mask: Optional[Tensor] = None
+    person_mask_valid: Optional[Tensor] = None
+    ignore_mask: Optional[Tensor] = None
+    keypoints: Optional[Tensor] = None
+    keypoints_valid: Optional[Tensor] = None
+    joints: Optional[Tensor] = None
+    joints_valid: Optional[Tensor] = None
 
     def __post_init__(self) -> None:
         batch, points = self.point_valid.shape
@@ -47,6 +65,24 @@ class MeshPoseTargets:
             if getattr(self, name).shape != shape:
                 raise ValueError(f"{name} must have the shape {shape} beside point_valid of shape "
                                  f"{(batch, points)}, got {tuple(getattr(self, name).shape)}")
+        self._check_optional(batch)
+
+    def _check_optional(self, batch: int) -> None:
+        """Raise ValueError where a kind comes without its validity, or in another shape."""
+        mask = None if self.person_mask is None else (batch, *self.person_mask.shape[1:3])
+        expected = {"person_mask": mask, "person_mask_valid": None if mask is None else (batch,),
+                    "ignore_mask": None if self.ignore_mask is None else mask or "that of a person_mask"}
+        for name, size in (("keypoints", 2), ("joints", 3)):
+            values = getattr(self, name)
+            count = None if values is None else values.shape[1:2]
+            expected[name] = None if values is None else (batch, *count, size)
+            expected[f"{name}_valid"] = None if values is None else (batch, *count)
+        for name, shape in expected.items():
+            value = getattr(self, name)
+            have = None if value is None else tuple(value.shape)
+            if have != shape:
+                raise ValueError(f"{name} must have the shape {shape}, got {have} (masks, keypoints and "
+                                 "joints come with a _valid each)")
 
     @classmethod
     def empty(cls, batch: int, num_points: int, num_vertices: int, input_size: Sequence[int],
@@ -96,8 +132,13 @@ class MeshPoseTargets:
             raise ValueError(f"MeshPoseTargets.cat needs batches of one input_size, got {sorted(sizes)}")
         points = max(batch.point_valid.shape[1] for batch in targets)
 
-        def joined(name: str) -> Tensor:
+        def joined(name: str) -> Optional[Tensor]:
             tensors = [getattr(batch, name) for batch in targets]
+            missing = sum(tensor is None for tensor in tensors)
+            if missing == len(tensors):
+                return None
+            if missing:
+                raise ValueError(f"MeshPoseTargets.cat: {missing} of {len(tensors)} batches have no {name}")
             if name.startswith("point"):
                 tensors = [functional.pad(tensor, (0, 0) * (tensor.ndim - 2) + (0, points - tensor.shape[1]))
                            for tensor in tensors]
@@ -137,7 +178,11 @@ class MeshPoseTargets:
 
     def vertices_in_crop(self) -> Tensor:
         """Vertices with mesh supervision that lie on a pixel of the crop (occluded or not), bool, (B, V)."""
-        return self.vertices_valid & self._inside_crop()
+        return self.vertices_valid & self.in_crop(self.vertices)
+
+    def in_crop(self, xy: Tensor) -> Tensor:
+        """Positions (..., 2 or 3) that lie on a pixel of the crop, bool, (...)."""
+        return inside_frame(xy, *self.input_size)
 
     def visibility_labels(self) -> Tuple[Tensor, Tensor]:
         """What the labels say about visibility; vertices in neither set carry no label.
@@ -149,10 +194,7 @@ class MeshPoseTargets:
             positive (B, V) and negative (B, V), bool, disjoint.
         """
         positive = self._annotated_vertices()
-        return positive, self.vertices_valid & ~self._inside_crop() & ~positive
-
-    def _inside_crop(self) -> Tensor:
-        return inside_frame(self.vertices, *self.input_size)
+        return positive, self.vertices_valid & ~self.in_crop(self.vertices) & ~positive
 
     def _annotated_vertices(self) -> Tensor:
         hits = torch.zeros(self.vertices_valid.shape, dtype=torch.int64, device=self.point_valid.device)

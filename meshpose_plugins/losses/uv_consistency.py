@@ -35,11 +35,17 @@ class UVConsistencyLoss(MeshPoseLoss):
     Args:
         loss_weight: factor of this loss in the sum.
         fused_weight: weight of the same term on the fused vertices beside the one on VertexPose (our choice).
+        vertexpose_weight: weight of the term on VertexPose.
     """
 
-    def __init__(self, loss_weight: float = 1.0, fused_weight: float = 0.25) -> None:
+    def __init__(self, loss_weight: float = 1.0, fused_weight: float = 0.25,
+                 vertexpose_weight: float = 1.0) -> None:
         super().__init__(loss_weight)
         self.fused_weight = float(fused_weight)
+        self.vertexpose_weight = float(vertexpose_weight)
+        if self.fused_weight == 0 and self.vertexpose_weight == 0:
+            raise ValueError("UVConsistencyLoss: fused_weight and vertexpose_weight are both 0: leave the "
+                             "loss out instead")
 
     def forward(self, xy: Tensor, points_xy: Tensor, vertex_ids: Tensor, barycentrics: Tensor,
                 valid: Tensor) -> Tensor:
@@ -70,7 +76,6 @@ class UVConsistencyLoss(MeshPoseLoss):
     def from_output(self, output: MeshPoseOutput, targets: MeshPoseTargets) -> Tensor:
         points = (targets.points_xy / output.stride, targets.point_vertex_ids, targets.point_barycentrics,
                   targets.point_valid)
-        loss = self(output.xy_vertexpose, *points)
-        if self.fused_weight:
-            loss = loss + self.fused_weight * self(output.xyz_crop[..., :2] / output.stride, *points)
-        return loss
+        terms = ((self.vertexpose_weight, output.xy_vertexpose),
+                 (self.fused_weight, output.xyz_crop[..., :2] / output.stride))
+        return sum(weight * self(xy, *points) for weight, xy in terms if weight)

@@ -6,9 +6,10 @@ from .network import MeshPoseNetwork
 from .output import MeshPoseOutput
 from .regions import RegionFrames, scale_boxes
 from .regression import BinnedRegressor, RegressionBranch
+from .seams import SeamAverage
 from .soft_argmax import soft_argmax_1d, soft_argmax_2d, spatial_softmax_statistics
 from .vertexpose import VertexPoseBranch
 
 __all__ = ["BinnedRegressor", "ImageMeshes", "MeshPoseNetwork", "MeshPoseOutput", "RegionFrames",
-           "RegressionBranch", "VertexPoseBranch", "VisibilityFusion", "average_flipped", "scale_boxes",
-           "soft_argmax_1d", "soft_argmax_2d", "spatial_softmax_statistics"]
+           "RegressionBranch", "SeamAverage", "VertexPoseBranch", "VisibilityFusion", "average_flipped",
+           "scale_boxes", "soft_argmax_1d", "soft_argmax_2d", "spatial_softmax_statistics"]

@@ -8,52 +8,90 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from ..bodies import BodyModel
+from ..bodies.pose_transfer import has_makehuman_rig
+from .charts import DensePoseCharts
 from .decimation import DecimationSettings, SymmetricDecimator
 from .farthest_points import sample_farthest_points
 from .geodesics import geodesic_distances, surface_graph
-from .mesh_topology import face_permutation, mirror_permutation
+from .mesh_topology import face_permutation, topological_mirror
 from .parameterization import parameterize_parts
 from .projection import TriangleFinder
 from .regression import fit_sparse_regressor, nearest_support
-from .segmentation import segment_surface
+from .segmentation import segment_of_joint, segment_surface
 from .template import BodySurface, MeshTemplate
 
-#: Body segment of a joint of MakeHuman's rig, by the beginning of its name; all others belong to the torso.
-_SEGMENT_PREFIXES = (
-    ('toe', 'foot'),
-    ('foot', 'foot'),
-    ('lowerleg', 'lower_leg'),
-    ('upperleg', 'upper_leg'),
-    ('finger', 'hand'),
-    ('metacarpal', 'hand'),
-    ('wrist', 'hand'),
-    ('lowerarm', 'lower_arm'),
-    ('upperarm', 'upper_arm'),
-    ('neck02', 'head'),
-    ('neck03', 'head'),
-    ('head', 'head'),
-    ('eye', 'head'),
+#: Joints that the template regresses, by rig: MakeHuman's, then that of the SMPL family. The root first, then what
+#: mesh metrics and losses use.
+REGRESSED_JOINTS = (
+    (
+        'root',
+        'upperleg01.L',
+        'upperleg01.R',
+        'lowerleg01.L',
+        'lowerleg01.R',
+        'foot.L',
+        'foot.R',
+        'spine03',
+        'spine01',
+        'neck01',
+        'head',
+        'upperarm01.L',
+        'upperarm01.R',
+        'lowerarm01.L',
+        'lowerarm01.R',
+        'wrist.L',
+        'wrist.R',
+    ),
+    (
+        'pelvis',
+        'left_hip',
+        'right_hip',
+        'spine1',
+        'left_knee',
+        'right_knee',
+        'spine2',
+        'left_ankle',
+        'right_ankle',
+        'spine3',
+        'left_foot',
+        'right_foot',
+        'neck',
+        'left_collar',
+        'right_collar',
+        'head',
+        'left_shoulder',
+        'right_shoulder',
+        'left_elbow',
+        'right_elbow',
+        'left_wrist',
+        'right_wrist',
+        'left_hand',
+        'right_hand',
+    ),
 )
 
-#: Joints that the template regresses: the root first, then what mesh metrics and losses use.
-REGRESSED_JOINTS = (
-    'root',
-    'upperleg01.L',
-    'upperleg01.R',
-    'lowerleg01.L',
-    'lowerleg01.R',
-    'foot.L',
-    'foot.R',
-    'spine03',
-    'spine01',
-    'neck01',
-    'head',
-    'upperarm01.L',
-    'upperarm01.R',
-    'lowerarm01.L',
-    'lowerarm01.R',
-    'wrist.L',
-    'wrist.R',
+#: Joints of Human3.6M in the order of the public (17, 6890) regressors.
+H36M_JOINTS = tuple(
+    f'h36m_{name}'
+    for name in (
+        'pelvis',
+        'right_hip',
+        'right_knee',
+        'right_ankle',
+        'left_hip',
+        'left_knee',
+        'left_ankle',
+        'spine',
+        'neck',
+        'jaw',
+        'head',
+        'left_shoulder',
+        'left_elbow',
+        'left_wrist',
+        'right_shoulder',
+        'right_elbow',
+        'right_wrist',
+    )
 )
 
 #: Ways to choose the vertices.
@@ -85,37 +123,34 @@ class TemplateSettings:
     seed: int = 0
 
 
-def segment_of_joint(name: str) -> str:
-    """Body segment ('torso', 'left_hand', ...) to which the skin of a joint of MakeHuman's rig belongs."""
-    stem, _, side = name.partition('.')
-    side = {'L': 'left_', 'R': 'right_'}.get(side, '')
-    for prefix, segment in _SEGMENT_PREFIXES:
-        if stem.startswith(prefix):
-            return segment if segment == 'head' else side + segment
-    return 'torso'
+def chart_surface(body: BodyModel, charts: DensePoseCharts | None = None) -> BodySurface:
+    """Lay charts on a body's surface: those given, or, for MakeHuman's rig, 24 parts cut and flattened here.
 
-
-def chart_surface(body: BodyModel) -> tuple[BodySurface, np.ndarray]:
-    """Cut a body's surface into the 24 parts and flatten them; returns the surface and its mirror permutation
-    (N,)."""
+    Raises:
+        ValueError: If the surface is not symmetric, the charts are another body's or there are none, or a part
+            is no disk.
+    """
+    if charts is not None:
+        return charts.surface(body.vertices, body.faces)
+    if not has_makehuman_rig(body):
+        raise ValueError(f"body '{body.name}' needs DensePose charts (charts=load_densepose_charts(), --charts)")
     vertices = np.asarray(body.vertices, float)
-    symmetry = mirror_permutation(vertices, body.faces, tolerance=1e-3)
+    symmetry = topological_mirror(vertices, body.faces)
     parts = segment_surface(
         vertices,
         body.faces,
-        csr_matrix(body.skin.dense(len(body.joint_names))),
+        csr_matrix(body.skin_weights),
         body.joint_names,
         segment_of_joint,
         symmetry,
     )
     uv = parameterize_parts(vertices, body.faces, parts, symmetry, face_permutation(body.faces, symmetry))
-    surface = BodySurface(vertices.astype(np.float32), body.faces, parts, uv.astype(np.float32))
-    return surface, symmetry
+    return BodySurface(vertices.astype(np.float32), body.faces, parts, uv.astype(np.float32))
 
 
 def random_bodies(body: BodyModel, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Shape and pose a body at random: vertices (B, N, 3), joints (B, J, 3), keypoints (B, 17, 3), metres."""
-    from ..bodies.motion import sample_pose
+    from ..bodies.pose_sampling import sample_pose
 
     rng = np.random.default_rng(seed)
     shapes = np.stack([body.sample_shape(rng) for _ in range(count)])
@@ -124,33 +159,41 @@ def random_bodies(body: BodyModel, count: int, seed: int) -> tuple[np.ndarray, n
 
 
 def build_template(
-    body: BodyModel, name: str | None = None, settings: TemplateSettings | None = None
+    body: BodyModel,
+    name: str | None = None,
+    settings: TemplateSettings | None = None,
+    charts: DensePoseCharts | None = None,
+    h36m_regressor: np.ndarray | None = None,
 ) -> MeshTemplate:
     """Build a template on a body's vertices.
 
     Args:
-        body: The body model; its rest surface is closed, manifold and left-right symmetric.
+        body: The body model; its rest surface is closed, manifold and left-right symmetric in its connectivity.
         name: Name of the template, by default the body's.
         settings: See :class:`TemplateSettings`.
+        charts: The charts of the body's surface; bodies with MakeHuman's rig are charted without.
+        h36m_regressor: (17, N) weights of the Human3.6M joints on the body's vertices; they are regressed
+            beside the body's own joints then, as ``H36M_JOINTS``.
 
     Returns:
         The template.
 
     Raises:
-        ValueError: If the surface is not symmetric or its parts are no disks.
+        ValueError: If the surface is not symmetric, its parts are no disks, or charts or regressor belong to
+            another body.
     """
     settings = settings or TemplateSettings()
-    surface, body_symmetry = chart_surface(body)
+    surface = chart_surface(body, charts)
     vertices, joints, keypoints = random_bodies(body, settings.num_poses, settings.seed)
-    kept, faces, face_parts = _choose_vertices(surface, vertices, body_symmetry, settings)
-    index = np.full(len(body_symmetry), -1)
+    joint_names, joints = _regressed_joints(body, vertices, joints, h36m_regressor)
+    kept, faces, face_parts = _choose_vertices(surface, vertices, settings)
+    index = np.full(len(surface.vertices), -1)
     index[kept] = np.arange(len(kept))
 
     from_kept = geodesic_distances(surface_graph(surface.vertices.astype(float), surface.faces), kept)
     upsampler_ids, upsampler_weights = fit_upsampler(
         surface, kept, faces, face_parts, vertices, from_kept, settings
     )
-    chosen = [body.joint_names.index(joint) for joint in REGRESSED_JOINTS]
     low_poly = vertices[:, kept].astype(float)
     return MeshTemplate(
         name=name or body.name,
@@ -159,11 +202,11 @@ def build_template(
         faces=faces,
         face_parts=face_parts,
         source_vertex_ids=kept,
-        symmetry=index[body_symmetry[kept]],
+        symmetry=index[surface.symmetry[kept]],
         upsampler_ids=upsampler_ids,
         upsampler_weights=upsampler_weights,
-        joint_names=REGRESSED_JOINTS,
-        joint_regressor=fit_point_regressor(low_poly, joints[:, chosen], settings.regressor_support),
+        joint_names=joint_names,
+        joint_regressor=fit_point_regressor(low_poly, joints, settings.regressor_support),
         keypoint_names=tuple(body.keypoint_names),
         keypoint_regressor=fit_point_regressor(low_poly, keypoints, settings.regressor_support),
         geodesics=from_kept[:, kept],
@@ -171,21 +214,40 @@ def build_template(
     )
 
 
+def _regressed_joints(
+    body: BodyModel, vertices: np.ndarray, joints: np.ndarray, h36m_regressor: np.ndarray | None
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """Names and positions (B, J, 3) of the joints that the template of a body regresses."""
+    known = [names for names in REGRESSED_JOINTS if names[0] in body.joint_names]
+    if not known:
+        raise ValueError(f"body '{body.name}' has neither MakeHuman's rig nor that of the SMPL family")
+    names = tuple(name for name in known[0] if name in body.joint_names)
+    chosen = joints[:, [body.joint_names.index(name) for name in names]]
+    if h36m_regressor is None:
+        return names, chosen
+    wanted = (len(H36M_JOINTS), vertices.shape[1])
+    if h36m_regressor.shape != wanted or not np.allclose(h36m_regressor.sum(axis=1), 1, atol=1e-2):
+        raise ValueError(
+            f'the Human3.6M regressor must be {wanted} with rows that sum to 1, got {h36m_regressor.shape}'
+        )
+    return names + H36M_JOINTS, np.concatenate([chosen, h36m_regressor @ vertices], axis=1)
+
+
 def _choose_vertices(
-    surface: BodySurface, posed: np.ndarray, symmetry: np.ndarray, settings: TemplateSettings
+    surface: BodySurface, posed: np.ndarray, settings: TemplateSettings
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Kept vertex ids (V,), low-poly faces (F, 3) and their parts (F,) by the method asked for."""
     if settings.method == 'quadric-collapse':
         poses = np.concatenate([surface.vertices[None], posed[: settings.decimation_poses]])
         return SymmetricDecimator(
-            poses, surface.faces, surface.face_parts, symmetry, settings.decimation
+            poses, surface.faces, surface.face_parts, surface.symmetry, settings.decimation
         ).run()
     if settings.method == 'farthest-points':
         return sample_farthest_points(
             surface.vertices.astype(float),
             surface.faces,
             surface.face_parts,
-            symmetry,
+            surface.symmetry,
             settings.decimation.num_vertices,
         )
     raise ValueError(f"method is '{settings.method}': must be one of {', '.join(METHODS)}")

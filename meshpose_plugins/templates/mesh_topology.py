@@ -92,33 +92,6 @@ def boundary_loops(faces: np.ndarray) -> list[np.ndarray]:
     return sorted(loops, key=len, reverse=True)
 
 
-def mirror_permutation(vertices: np.ndarray, faces: np.ndarray, tolerance: float = 1e-4) -> np.ndarray:
-    """Find the vertex that each vertex becomes when a mesh is mirrored at x = 0.
-
-    Args:
-        vertices: (N, 3) positions, x to the left or right.
-        faces: (F, 3) vertex ids.
-        tolerance: Largest distance between a mirrored vertex and its partner, in the unit of ``vertices``.
-
-    Returns:
-        (N,) vertex ids, an involution that maps faces to faces.
-
-    Raises:
-        ValueError: If positions or faces are not mirror symmetric.
-    """
-    distance, partner = cKDTree(vertices).query(vertices * [-1, 1, 1])
-    if distance.max() > tolerance:
-        raise ValueError(
-            f'vertex {distance.argmax()} has no mirror partner within {tolerance}: '
-            f'nearest at {distance.max():.6f}'
-        )
-    if not np.array_equal(partner[partner], np.arange(len(vertices))):
-        raise ValueError('mirroring twice does not lead back to the same vertices')
-    if not faces_are_symmetric(faces, partner):
-        raise ValueError('the mirrored faces are not faces of the mesh')
-    return partner
-
-
 def faces_are_symmetric(faces: np.ndarray, permutation: np.ndarray) -> bool:
     """Tell whether a vertex permutation maps the faces of a mesh to its faces."""
     mirrored = np.sort(permutation[faces], axis=1)
@@ -176,3 +149,59 @@ def face_normals(vertices: np.ndarray, faces: np.ndarray, unit: bool = True) -> 
     if unit:
         normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-20)
     return normals
+
+
+def topological_mirror(vertices: np.ndarray, faces: np.ndarray, tolerance: float = 0.02) -> np.ndarray:
+    """Find the vertex that each vertex becomes when a mesh is mirrored at x = 0.
+
+    The connectivity must be symmetric, the shape only nearly: positions choose one pair of mirrored faces, from
+    there the connectivity alone decides.
+
+    Args:
+        vertices: (N, 3) positions, x to the left or right.
+        faces: (F, 3) vertex ids of a connected, consistently oriented manifold.
+        tolerance: Largest distance between a mirrored vertex and its partner, as a share of the mesh's size.
+
+    Returns:
+        (N,) vertex ids, an involution that maps faces to faces.
+
+    Raises:
+        ValueError: If the connectivity has no mirror symmetry near the positions.
+    """
+    opposite = {}
+    for a, b, c in faces.tolist():
+        opposite[a, b], opposite[b, c], opposite[c, a] = c, a, b
+    distance, nearest = cKDTree(vertices).query(vertices * [-1, 1, 1])
+    mutual = nearest[nearest] == np.arange(len(vertices))
+    error = np.where(mutual[faces].all(axis=1), distance[faces].max(axis=1), np.inf)
+    for face in np.argsort(error)[:32]:  # a wrong guess contradicts itself within a few steps
+        partner = _spread_mirror(faces[face], nearest, opposite, len(vertices))
+        if partner is not None:
+            away = np.linalg.norm(vertices[partner] * [-1, 1, 1] - vertices, axis=1)
+            if away.max() <= tolerance * np.ptp(vertices, axis=0).max():
+                return partner
+    raise ValueError(
+        'the connectivity of the mesh is not mirror symmetric at x = 0 (or the body does not face along y)'
+    )
+
+
+def _spread_mirror(face: np.ndarray, nearest: np.ndarray, opposite: dict, count: int) -> np.ndarray | None:
+    """Partners that follow from those of one face, or None if they contradict each other."""
+    partner = {int(vertex): int(nearest[vertex]) for vertex in face}
+    a, b, c = (int(vertex) for vertex in face)
+    queue = [(a, b), (b, c), (c, a), (b, a), (c, b), (a, c)]
+    seen = set(queue)
+    while queue:
+        start, end = queue.pop()
+        third = opposite.get((start, end))
+        mirrored = opposite.get((partner[end], partner[start]))  # mirroring turns the faces round
+        if third is None and mirrored is None:  # both at a border
+            continue
+        if third is None or mirrored is None or partner.setdefault(third, mirrored) != mirrored:
+            return None
+        for edge in ((third, end), (start, third)):
+            if edge not in seen:
+                seen.add(edge)
+                queue.append(edge)
+    permutation = np.array([partner.get(vertex, -1) for vertex in range(count)])
+    return permutation if np.array_equal(permutation[permutation], np.arange(count)) else None

@@ -33,6 +33,93 @@ SEGMENT_NAMES = tuple(LEFT_SEGMENT_PARTS) + tuple(
     name.replace('left', 'right') for name in LEFT_SEGMENT_PARTS if name.startswith('left')
 )
 
+#: Body segment of a joint of MakeHuman's rig, by the beginning of its name; all others belong to the torso.
+_SEGMENT_PREFIXES = (
+    ('toe', 'foot'),
+    ('foot', 'foot'),
+    ('lowerleg', 'lower_leg'),
+    ('upperleg', 'upper_leg'),
+    ('finger', 'hand'),
+    ('metacarpal', 'hand'),
+    ('wrist', 'hand'),
+    ('lowerarm', 'lower_arm'),
+    ('upperarm', 'upper_arm'),
+    ('neck02', 'head'),
+    ('neck03', 'head'),
+    ('head', 'head'),
+    ('eye', 'head'),
+)
+#: Body segment of a joint of the SMPL family by its name without side; all others belong to the torso.
+_SMPL_SEGMENTS = {
+    'hip': 'upper_leg',
+    'knee': 'lower_leg',
+    'ankle': 'foot',
+    'foot': 'foot',
+    'shoulder': 'upper_arm',
+    'elbow': 'lower_arm',
+    'wrist': 'hand',
+    'hand': 'hand',
+    'collar': 'torso',
+    'eye_smplhf': 'head',
+}
+
+
+def segment_of_joint(name: str) -> str:
+    """Body segment ('torso', 'left_hand', ...) to which the skin of a joint belongs, in MakeHuman's or SMPL's rig."""
+    side, _, stem = name.partition('_')
+    if side in ('left', 'right'):
+        segment = _SMPL_SEGMENTS.get(stem, 'hand')  # what is left are fingers
+        return segment if segment in ('head', 'torso') else f'{side}_{segment}'
+    if name in ('neck', 'jaw'):
+        return 'head'
+    stem, _, side = name.partition('.')
+    side = {'L': 'left_', 'R': 'right_'}.get(side, '')
+    for prefix, segment in _SEGMENT_PREFIXES:
+        if stem.startswith(prefix):
+            return segment if segment == 'head' else side + segment
+    return 'torso'
+
+
+#: Segments that share a border on the body; a hand and the thigh beside it do not.
+_NEIGHBOURS = (
+    ('torso', 'head'),
+    *(
+        (f'{side}_{a}' if a != 'torso' else a, f'{side}_{b}')
+        for side in ('left', 'right')
+        for a, b in (
+            ('torso', 'upper_arm'),
+            ('upper_arm', 'lower_arm'),
+            ('lower_arm', 'hand'),
+            ('torso', 'upper_leg'),
+            ('upper_leg', 'lower_leg'),
+            ('lower_leg', 'foot'),
+        )
+    ),
+)
+
+
+def adjacent_segments(segment: int) -> list[int]:
+    """Indices of a body segment, by its index in ``SEGMENT_NAMES``, and of those that touch it."""
+    name = SEGMENT_NAMES[segment]
+    found = [name] + [b if a == name else a for a, b in _NEIGHBOURS if name in (a, b)]
+    return [SEGMENT_NAMES.index(other) for other in found]
+
+
+def vertex_segments(
+    skinning: np.ndarray, joint_names: tuple[str, ...], segment_of_joint: Callable[[str], str]
+) -> np.ndarray:
+    """(N,) body segment of each vertex, as an index into ``SEGMENT_NAMES``: where most of its skin weight is.
+
+    Args:
+        skinning: (N, J) skin weights.
+        joint_names: J names.
+        segment_of_joint: Maps a joint name to one of ``SEGMENT_NAMES``.
+    """
+    groups = np.zeros((len(joint_names), len(SEGMENT_NAMES)))
+    for joint, name in enumerate(joint_names):
+        groups[joint, SEGMENT_NAMES.index(segment_of_joint(name))] = 1
+    return np.argmax(skinning @ groups, axis=1)
+
 
 def segment_surface(
     vertices: np.ndarray,

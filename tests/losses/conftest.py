@@ -26,7 +26,10 @@ def make_targets(batch=3, vertices=6, points=5, seed=1):
     ids = uniform(points, vertices).argsort(-1)[..., :3]
     return MeshPoseTargets(
         uniform(points, 2) * (size[:2] - 1), ids, uniform(points, 3).softmax(-1), uniform(points) < 0.7,
-        (1.6 * uniform(vertices, 3) - 0.3) * size, uniform(vertices) < 0.8, INPUT_SIZE)
+        (1.6 * uniform(vertices, 3) - 0.3) * size, uniform(vertices) < 0.8, INPUT_SIZE,
+        uniform(32, 24), uniform() < 2, uniform(32, 24) * (uniform(32, 24) < 0.2),
+        (1.6 * uniform(4, 2) - 0.3) * size[:2], uniform(4) < 0.7, (1.6 * uniform(4, 3) - 0.3) * size,
+        uniform(4) < 0.7)
 
 
 @pytest.fixture

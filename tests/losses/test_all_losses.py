@@ -5,19 +5,29 @@ import pytest
 import torch
 from torch import nn
 
-from meshpose_plugins.losses import (BarycentricLoss, EdgeLengthLoss, MeshPoseCriterion, MeshPoseTargets,
-                                     UVConsistencyLoss, VertexHeatmapLoss, VertexLoss, VisibilityLoss)
+from meshpose_plugins.losses import (BarycentricLoss, EdgeLengthLoss, FaceNormalLoss, JointLoss,
+                                     MeshPoseCriterion, MeshPoseTargets, SilhouetteLoss, UVConsistencyLoss,
+                                     VertexHeatmapLoss, VertexLoss, VisibilityLoss)
 from meshpose_plugins.losses.uv_consistency import interpolate_points
 from meshpose_plugins.modeling import (MeshPoseNetwork, MeshPoseOutput, RegressionBranch, VertexPoseBranch,
                                        VisibilityFusion, soft_argmax_2d)
 
 EDGES = [[0, 1], [1, 2], [2, 3], [3, 4], [4, 5], [5, 0], [1, 4]]
+FACES = [[0, 1, 2], [0, 2, 3], [0, 3, 4], [1, 5, 2], [2, 5, 4], [3, 2, 4], [0, 4, 5], [0, 5, 1]]
+JOINTS = [[0.5, 0.5, 0, 0, 0, 0], [0, 0, 1.2, -0.2, 0, 0], [0, 0, 0, 0.4, 0.3, 0.3], [0, 0, 0, 0, 0, 1]]
 LOSSES = {
     "barycentric": BarycentricLoss(), "uv": UVConsistencyLoss(), "visibility": VisibilityLoss(),
     "fused": VertexLoss(z_weight=0.5), "regressed": VertexLoss(which="regressed"),
     "vertexpose": VertexLoss(which="vertexpose"), "edges": EdgeLengthLoss(EDGES),
-    "edges_regressed": EdgeLengthLoss(EDGES, which="regressed", z_weight=0.5), "heatmap": VertexHeatmapLoss()}
-
+    "edges_regressed": EdgeLengthLoss(EDGES, which="regressed", z_weight=0.5), "heatmap": VertexHeatmapLoss(),
+    "normals": FaceNormalLoss(FACES),
+    "normals_regressed": FaceNormalLoss(FACES, which="regressed", z_weight=0.5),
+    "keypoints": JointLoss("keypoints", JOINTS), "keypoints_vertexpose": JointLoss(
+        "keypoints", JOINTS, which="vertexpose", weights=[1, 2, 0, 0.5]),
+    "joints": JointLoss("joints", JOINTS, z_weight=0.5), "mesh_joints": JointLoss("mesh", JOINTS),
+    "mesh_joints_regressed": JointLoss("mesh", JOINTS, which="regressed"),
+    "silhouette": SilhouetteLoss(FACES), "silhouette_sharp": SilhouetteLoss(
+        FACES, which="regressed", softness=0)}
 
 
 def assemble(heatmaps, xyz_regressed, visibility_logits):
@@ -45,7 +55,7 @@ def test_gradcheck(loss, output, targets):
 
 @every_loss
 def test_no_label_costs_zero_and_keeps_the_graph(loss, output):
-    value = loss.from_output(output, MeshPoseTargets.empty(3, 5, 6, (24, 32)))
+    value = loss.from_output(output, MeshPoseTargets.empty(3, 5, 6, (24, 32)))  # and masks etc. of None
     assert value.item() == 0 and value.requires_grad
     gradients = torch.autograd.grad(value, leaves_of(output), allow_unused=True)
     assert any(gradient is not None for gradient in gradients)
@@ -122,8 +132,10 @@ def test_training_fits_a_batch(targets):
                       vertices_valid=torch.ones(3, 6, dtype=torch.bool)).to(torch.float32)
     network = make_network(48, 8, 16)
     feature = torch.randn(3, 48, 8, 6)
-    # without edge lengths: a mesh of random edges has wrong (mirrored) shapes of nearly the right lengths
-    criterion = MeshPoseCriterion({name: loss for name, loss in LOSSES.items() if "edges" not in name})
+    # Without edge lengths (a mesh of random edges has wrong, mirrored shapes of nearly the right lengths),
+    # and without labels that contradict this mesh.
+    names = ("barycentric", "uv", "visibility", "fused", "regressed", "vertexpose", "heatmap", "mesh_joints")
+    criterion = MeshPoseCriterion({name: LOSSES[name] for name in names})
     optimizer = torch.optim.Adam(network.parameters(), lr=0.02)
     history = []
     for _ in range(60):
@@ -132,7 +144,7 @@ def test_training_fits_a_batch(targets):
         optimizer.zero_grad()
         sum(values.values()).backward()
         optimizer.step()
-    for name in ("uv", "fused", "regressed", "vertexpose", "visibility"):
+    for name in ("uv", "fused", "regressed", "vertexpose", "visibility", "mesh_joints"):
         assert history[-1][name] < 0.2 * history[0][name], name
 
 

@@ -6,9 +6,13 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from meshpose_plugins.losses import (BarycentricLoss, EdgeLengthLoss, MeshPoseTargets, UVConsistencyLoss,
+from meshpose_plugins.losses import (BarycentricLoss, EdgeLengthLoss, FaceNormalLoss, JointLoss,
+                                     MeshPoseCriterion, MeshPoseTargets, SilhouetteLoss, UVConsistencyLoss,
                                      VertexHeatmapLoss, VertexLoss, VisibilityLoss)
+from meshpose_plugins.losses.joints import symmetric_regressor
 from meshpose_plugins.losses.sampling import bilinear_corners, sample_channels, sample_own_channel
+from meshpose_plugins.losses.silhouette import mask_at_stride
+from meshpose_plugins.templates import load_template
 
 
 class LargestTensor(TorchDispatchMode):
@@ -85,7 +89,7 @@ def test_corners_at_the_borders():
 def test_the_true_mesh_costs_nothing(output, targets):
     xyz = targets.vertices
     for loss, predicted in [(VertexLoss(), xyz), (VertexLoss(which="vertexpose"), xyz[..., :2]),
-                            (EdgeLengthLoss([[0, 1], [2, 3]]), xyz)]:
+                            (EdgeLengthLoss([[0, 1], [2, 3]]), xyz), (JointLoss("mesh", torch.eye(6)), xyz)]:
         assert loss(predicted, predicted.clone(), targets.vertices_valid).item() == 0
     corners = targets.point_vertex_ids[..., :1].expand(-1, -1, 2)
     points = (xyz[..., :2].gather(1, corners), targets.point_vertex_ids,
@@ -100,6 +104,95 @@ def test_edge_length_ignores_translation_and_a_collapsed_edge_has_a_finite_gradi
     collapsed = torch.zeros(2, 4, 3, dtype=torch.float64, requires_grad=True)
     loss(collapsed, xyz, valid).backward()
     assert torch.isfinite(collapsed.grad).all()
+
+
+def test_normals_of_a_mirrored_a_larger_and_a_degenerate_face():
+    triangle = torch.tensor([[[0.0, 0, 0], [2, 0, 0], [0, 2, 0]]], dtype=torch.float64)
+    valid = torch.ones(1, 3, dtype=torch.bool)
+    loss = FaceNormalLoss([[0, 1, 2]])
+    for predicted, cost in ((triangle, 0), (5 * triangle + 3, 0), (triangle[:, [0, 2, 1]], 2),
+                            (triangle[..., [2, 1, 0]], 1), (0.1 * triangle, 0.9)):
+        # The last one has a hundredth of the area: it counts as a tenth of a normal.
+        assert loss(predicted, triangle, valid).item() == pytest.approx(cost, abs=1e-9)
+    collapsed = torch.zeros_like(triangle).requires_grad_()
+    loss(collapsed + 1e-9 * triangle, triangle, valid).backward()
+    assert torch.isfinite(collapsed.grad).all() and collapsed.grad.abs().max() < 10
+    flat = torch.zeros_like(triangle)
+    for predicted in (triangle, flat):
+        leaf = predicted.clone().requires_grad_()
+        value = loss(leaf, flat, valid)
+        value.backward()
+        assert value.item() == 0 and (leaf.grad == 0).all(), "a true face without an area says nothing"
+
+
+def test_normals_count_by_area_and_people_alike():
+    large, small = [[0.0, 0, 0], [4, 0, 0], [0, 4, 0]], [[0.0, 0, 0], [1, 0, 0], [0, 1, 0]]
+    truth = torch.tensor([large + small, large + small], dtype=torch.float64)
+    predicted = truth.clone()
+    predicted[0, 3:] = truth[0, [3, 5, 4]]  # the small one of the first person is mirrored
+    loss = FaceNormalLoss([[0, 1, 2], [3, 4, 5]])
+    valid = torch.ones(2, 6, dtype=torch.bool)
+    assert loss(predicted, truth, valid).item() == pytest.approx(2 * (1 / 17) / 2)
+    valid[1, 0] = False
+    assert loss(predicted, truth, valid).item() == pytest.approx(2 * (1 / 17) / 2)
+    valid[1] = False
+    assert loss(predicted, truth, valid).item() == pytest.approx(2 * (1 / 17))
+
+
+@pytest.mark.parametrize("kind, count", [("keypoints", 17), ("joints", 17)])
+def test_named_regressors_are_symmetric(kind, count):
+    template = load_template("anny")
+    loss = JointLoss("mesh", kind, template="anny")
+    assert loss.regressor.shape == (count, template.num_vertices)
+    vertices = torch.tensor(template.vertices).double()[None]
+    joints, mirrored = loss.regress(vertices)[0], loss.regress(template.mirror(vertices))[0]
+    distances = torch.cdist(mirrored * torch.tensor([-1.0, 1, 1]), joints * torch.tensor([1.0, 1, 1]))
+    assert distances.amin(1).max() < 2e-5
+    stock = getattr(template, kind)(vertices)[0]
+    assert 0 < (joints - stock).norm(dim=-1).max() < 0.01
+    with pytest.raises(ValueError, match="joint 1 of the regressor has no left-right partner"):
+        symmetric_regressor(torch.eye(3).numpy()[:, [0, 1, 2]][[0, 1]], torch.tensor(
+            [[0.0, 0, 0], [1, 0, 0], [-1.5, 0, 0]]).numpy(), torch.tensor([0, 2, 1]).numpy())
+
+
+def test_masks_at_heatmap_resolution_are_centred_on_the_heatmap_pixels():
+    """A crop pixel 4 i is heatmap pixel i: the border of a half plane at crop px 9.5 cuts pixel 2."""
+    mask = torch.zeros(1, 16, 24)
+    mask[..., 10:] = 1
+    small = mask_at_stride(mask, 4, (4, 6))
+    # Crop px 6 to 10 around the centre 8: of 6 (half), 7, 8, 9 and 10 (half) the last one is inside.
+    assert small[0, 1].tolist() == pytest.approx([0, 0, 0.125, 1, 1, 1])
+    torch.testing.assert_close(mask_at_stride(torch.ones(2, 15, 9), 3, (5, 3)), torch.ones(2, 5, 3))
+    assert mask_at_stride(small, 4, (4, 6)) is small
+    with pytest.raises(ValueError, match=r"\(h, w\) = \(4, 6\) or 4 times it, got \(16, 20\)"):
+        mask_at_stride(mask[..., :20], 4, (4, 6))
+
+
+def test_losses_that_are_off_cost_nothing_and_keep_the_graph(output, targets):
+    class Broken(VisibilityLoss):
+        def from_output(self, output, targets):
+            raise AssertionError("evaluated")
+
+    criterion = MeshPoseCriterion({"a": VisibilityLoss(), "b": Broken(), "c": Broken(loss_weight=0)})
+    criterion.active = ["a"]
+    values = criterion(output, targets)
+    assert values["a"] > 0 and values["b"] == 0 and values["c"] == 0
+    for name in "bc":
+        leaves = output.heatmaps, output.xyz_regressed, output.visibility_logits
+        gradients = torch.autograd.grad(values[name], leaves, retain_graph=True)
+        assert all((gradient == 0).all() for gradient in gradients)
+    criterion.active = None
+    with pytest.raises(AssertionError, match="evaluated"):
+        criterion(output, targets)
+
+
+def test_uv_terms_are_weighted(output, targets):
+    fused = UVConsistencyLoss(fused_weight=1, vertexpose_weight=0).from_output(output, targets)
+    alone = UVConsistencyLoss(fused_weight=0).from_output(output, targets)
+    torch.testing.assert_close(UVConsistencyLoss(fused_weight=0.5).from_output(output, targets),
+                               alone + 0.5 * fused)
+    with pytest.raises(ValueError, match="both 0"):
+        UVConsistencyLoss(fused_weight=0, vertexpose_weight=0)
 
 
 def test_z_counts_by_its_weight():
@@ -147,6 +240,30 @@ def test_targets_are_indexed_and_moved(targets):
 
 
 @pytest.mark.parametrize("build, message", [
+    (lambda: FaceNormalLoss(), "FaceNormalLoss needs either faces=.* or template="),
+    (lambda: FaceNormalLoss([[0, 1]]), r"faces must have the shape \(F, 3\), got \(1, 2\)"),
+    (lambda: FaceNormalLoss([[0, 1, 2]], softness=0), r"softness must be in \(0, 1\], got 0"),
+    (lambda: SilhouetteLoss([[0, 1, 2]], which="vertexpose"), "which='vertexpose': expected one of 'fused'"),
+    (lambda: SilhouetteLoss([[0, 1, 2]], softness=-1), "softness must be at least 0, got -1"),
+    (lambda: SilhouetteLoss([[0, 1, 2]])(torch.zeros(1, 3, 2), torch.zeros(2, 4, 4), torch.ones(2) > 0),
+     r"xy must have the shape \(2, V, 2\), got \(1, 3, 2\)"),
+    (lambda: JointLoss("skeleton", [[1.0]]), "target='skeleton': expected one of 'keypoints', 'joints'"),
+    (lambda: JointLoss("mesh", "hands", "anny"), "regressor='hands': expected 'keypoints', 'joints' or a m"),
+    (lambda: JointLoss("keypoints"), "regressor='keypoints' needs template='anny'"),
+    (lambda: JointLoss("mesh", [[0.5, 0.5]], weights=[1, 1]),
+     r"weights must have the shape \(1\), got \(2,\)"),
+    (lambda: JointLoss("mesh", [[0.5, 0.5]], weights=[0]), "weights must be >= 0 and not all 0"),
+    (lambda: JointLoss("keypoints", [[0.5, 0.5]])(
+        torch.zeros(1, 2, 2), torch.zeros(1, 2, 2), torch.ones(1, 2) > 0),
+     r"valid must have the shape \(None, 1\), got \(1, 2\)"),
+    (lambda: replace(MeshPoseTargets.empty(2, 1, 4, (8, 8)), person_mask=torch.zeros(2, 8, 8)),
+     r"person_mask_valid must have the shape \(2,\), got None"),
+    (lambda: replace(MeshPoseTargets.empty(2, 1, 4, (8, 8)), ignore_mask=torch.zeros(2, 8, 8)),
+     "ignore_mask must have the shape that of a person_mask"),
+    (lambda: replace(MeshPoseTargets.empty(2, 1, 4, (8, 8)), keypoints=torch.zeros(2, 3, 3)),
+     r"keypoints must have the shape \(2, 3, 2\), got \(2, 3, 3\)"),
+    (lambda: replace(MeshPoseTargets.empty(2, 1, 4, (8, 8)), joints_valid=torch.zeros(2, 3)),
+     r"joints_valid must have the shape None, got \(2, 3\)"),
     (lambda: VertexLoss(which="mesh"), "which='mesh': expected one of 'fused', 'regressed', 'vertexpose'"),
     (lambda: EdgeLengthLoss(), "edges=.* or template="),
     (lambda: EdgeLengthLoss([[0, 1, 2]]), r"edges must have the shape \(E, 2\), got \(1, 3\)"),

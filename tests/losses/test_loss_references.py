@@ -5,11 +5,15 @@ import math
 import pytest
 import torch
 
-from meshpose_plugins.losses import (BarycentricLoss, EdgeLengthLoss, UVConsistencyLoss, VertexHeatmapLoss,
-                                     VertexLoss, VisibilityLoss)
+from meshpose_plugins.losses import (BarycentricLoss, EdgeLengthLoss, FaceNormalLoss, JointLoss,
+                                     SilhouetteLoss, UVConsistencyLoss, VertexHeatmapLoss, VertexLoss,
+                                     VisibilityLoss)
 
 STRIDE, HEIGHT, WIDTH = 4, 8, 6
 EDGES = [[0, 1], [1, 2], [2, 5], [4, 3]]
+FACES = [[0, 1, 2], [0, 2, 3], [0, 3, 4], [1, 5, 2], [2, 5, 4]]
+JOINTS = torch.tensor([[0.5, 0.5, 0, 0, 0, 0], [0, 0, 1.2, -0.2, 0, 0], [0, 0, 0, 0.4, 0.3, 0.3],
+                       [0, 0, 0, 0, 0, 1]], dtype=torch.float64)
 
 
 def mean(values):
@@ -116,6 +120,130 @@ def heatmap_reference(output, targets):
     return mean(costs)
 
 
+def normal_reference(predicted, targets, z_weight=1.0):
+    def cross(xyz, face):
+        a, b, c = ([x / STRIDE, y / STRIDE, z_weight * z / STRIDE]
+                   for x, y, z in (xyz[vertex].tolist() for vertex in face))
+        u, v = ([q - p for p, q in zip(a, end)] for end in (b, c))
+        return [u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]]
+
+    people = []
+    for sample in range(len(targets)):
+        cost = total = 0.0
+        for face in FACES:
+            if all(targets.vertices_valid[sample, vertex] for vertex in face):
+                true, have = cross(targets.vertices[sample], face), cross(predicted[sample], face)
+                size, length = (math.sqrt(sum(value ** 2 for value in n)) for n in (true, have))
+                assert length > 0.1 * size, "the softness would count"
+                cost += size * (1 - sum(p * q for p, q in zip(true, have)) / (size * length))
+                total += size
+        if total:
+            people.append(cost / total)
+    return mean(people)
+
+
+def joint_reference(predicted, truth, valid, weights=(1, 1, 1, 1), z_weight=1.0, in_crop=False):
+    cost = total = 0.0
+    for sample, joint in valid.nonzero().tolist():
+        want = truth[sample, joint].tolist()
+        if in_crop and not (-0.5 <= want[0] <= 23.5 and -0.5 <= want[1] <= 31.5):
+            continue
+        parts = JOINTS[joint].tolist()
+        have = [sum(part * predicted[sample, vertex, axis].item() for vertex, part in enumerate(parts))
+                for axis in range(len(want))]
+        axes = [1, 1, z_weight][:len(want)]
+        error = sum(w * abs(a - b) / STRIDE for w, a, b in zip(axes, have, want)) / sum(axes)
+        cost, total = cost + weights[joint] * error, total + weights[joint]
+    return cost / total
+
+
+def mesh_joint_reference(predicted, targets):
+    truth = torch.zeros(len(targets), len(JOINTS), 3, dtype=torch.float64)
+    valid = torch.zeros(len(targets), len(JOINTS), dtype=torch.bool)
+    for sample in range(len(targets)):
+        for joint, parts in enumerate(JOINTS.tolist()):
+            valid[sample, joint] = all(
+                targets.vertices_valid[sample, vertex] for vertex, part in enumerate(parts) if part)
+            for vertex, part in enumerate(parts):
+                truth[sample, joint] += part * targets.vertices[sample, vertex]
+    return joint_reference(predicted, truth, valid)
+
+
+def triangle_coverage(triangle, row, column):
+    """Area of a pixel inside a triangle, by cutting the triangle with the pixel's four sides."""
+    polygon = triangle
+    for axis, sign, border in ((0, 1, column - 0.5), (0, -1, column + 0.5), (1, 1, row - 0.5),
+                               (1, -1, row + 0.5)):
+        kept = []
+        for p, q in zip(polygon, polygon[1:] + polygon[:1]):
+            inside_p, inside_q = sign * (p[axis] - border) >= 0, sign * (q[axis] - border) >= 0
+            if inside_p != inside_q:
+                t = (border - p[axis]) / (q[axis] - p[axis])
+                cut = [p[0] + t * (q[0] - p[0]), p[1] + t * (q[1] - p[1])]
+                kept.append(cut)
+            if inside_q:
+                kept.append(q)
+        polygon = kept
+        if not polygon:
+            return 0.0
+    return abs(sum(p[0] * q[1] - q[0] * p[1] for p, q in zip(polygon, polygon[1:] + polygon[:1]))) / 2
+
+
+def coverage_reference(xy, faces, height, width):
+    """min(1, sum of the areas of faces that run counter-clockwise, seen with y down) in every pixel."""
+    picture = torch.zeros(height, width, dtype=torch.float64)
+    for face in faces:
+        a, b, c = (xy[vertex].tolist() for vertex in face)
+        if (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]) < 0:
+            for row in range(height):
+                for column in range(width):
+                    picture[row, column] += triangle_coverage([a, b, c], row, column)
+    return picture.clamp(max=1)
+
+
+def heatmap_mask(mask, row, column):
+    """Mean over the 4 x 4 crop px around crop px (4 column, 4 row), those outside the crop left out."""
+    total = count = 0.0
+    for y in range(4 * row - 2, 4 * row + 3):
+        for x in range(4 * column - 2, 4 * column + 3):
+            if 0 <= y < mask.shape[0] and 0 <= x < mask.shape[1]:
+                part = (0.5 if abs(y - 4 * row) == 2 else 1) * (0.5 if abs(x - 4 * column) == 2 else 1)
+                total, count = total + part * mask[y, x].item(), count + part
+    return total / count
+
+
+def blur_reference(picture, softness):
+    if not softness:
+        return picture
+    radius = math.ceil(3 * softness)
+    kernel = {offset: math.exp(-0.5 * (offset / softness) ** 2) for offset in range(-radius, radius + 1)}
+    total = sum(kernel.values())
+    out = torch.zeros_like(picture)
+    for row in range(HEIGHT):
+        for column in range(WIDTH):
+            for y in range(HEIGHT):
+                for x in range(WIDTH):
+                    factor = kernel.get(y - row, 0) * kernel.get(x - column, 0) / total ** 2
+                    out[row, column] += factor * picture[y, x]
+    return out
+
+
+def silhouette_reference(predicted, targets, softness=1.0):
+    people = []
+    for sample in targets.person_mask_valid.nonzero().flatten().tolist():
+        pixels = [(row, column) for row in range(HEIGHT) for column in range(WIDTH)]
+        at_stride = lambda mask: torch.tensor(  # noqa: E731
+            [heatmap_mask(mask, *pixel) for pixel in pixels], dtype=torch.float64).reshape(HEIGHT, WIDTH)
+        weight = at_stride(1 - targets.ignore_mask[sample])
+        silhouette = coverage_reference(predicted[sample, :, :2] / STRIDE, FACES, HEIGHT, WIDTH)
+        silhouette = blur_reference(silhouette * weight, softness)
+        mask = blur_reference(at_stride(targets.person_mask[sample]) * weight, softness)
+        common = sum(min(silhouette[pixel].item(), mask[pixel].item()) for pixel in pixels)
+        union = sum(max(silhouette[pixel].item(), mask[pixel].item()) for pixel in pixels)
+        people.append(1 - (common + 1e-6) / (union + 1e-6))
+    return mean(people)
+
+
 CASES = {
     "barycentric": (BarycentricLoss(), barycentric_reference),
     "uv": (UVConsistencyLoss(), uv_reference),
@@ -128,7 +256,21 @@ CASES = {
     "edges": (EdgeLengthLoss(EDGES), lambda o, t: edge_reference(o.xyz_crop, t)),
     "edges_z": (EdgeLengthLoss(EDGES, which="regressed", z_weight=0.5),
                 lambda o, t: edge_reference(o.xyz_regressed, t, 0.5)),
-    "heatmap": (VertexHeatmapLoss(), heatmap_reference)}
+    "heatmap": (VertexHeatmapLoss(), heatmap_reference),
+    "normals": (FaceNormalLoss(FACES), lambda o, t: normal_reference(o.xyz_crop, t)),
+    "normals_z": (FaceNormalLoss(FACES, which="regressed", z_weight=0.5),
+                  lambda o, t: normal_reference(o.xyz_regressed, t, 0.5)),
+    "keypoints": (JointLoss("keypoints", JOINTS, weights=[1, 2, 0, 0.5]), lambda o, t: joint_reference(
+        o.xyz_crop, t.keypoints, t.keypoints_valid, (1, 2, 0, 0.5))),
+    "keypoints_vertexpose": (JointLoss("keypoints", JOINTS, which="vertexpose"), lambda o, t: joint_reference(
+        STRIDE * o.xy_vertexpose, t.keypoints, t.keypoints_valid, in_crop=True)),
+    "joints": (JointLoss("joints", JOINTS, z_weight=0.5), lambda o, t: joint_reference(
+        o.xyz_crop, t.joints, t.joints_valid, z_weight=0.5)),
+    "mesh_joints": (JointLoss("mesh", JOINTS, which="regressed"),
+                    lambda o, t: mesh_joint_reference(o.xyz_regressed, t)),
+    "silhouette": (SilhouetteLoss(FACES), lambda o, t: silhouette_reference(o.xyz_crop, t)),
+    "silhouette_sharp": (SilhouetteLoss(FACES, which="regressed", softness=0),
+                         lambda o, t: silhouette_reference(o.xyz_regressed, t, 0))}
 
 
 @pytest.mark.parametrize("loss, reference", CASES.values(), ids=CASES)

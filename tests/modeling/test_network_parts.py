@@ -122,6 +122,20 @@ def test_fusion_formula_and_gradcheck():
     assert torch.autograd.gradcheck(VisibilityFusion(), (xy, xyz, logits))
 
 
+@pytest.mark.parametrize("mode", ["vertexpose", "regressed"])
+def test_a_branch_alone_is_one_end_of_the_fusion(mode):
+    leaves = [torch.randn(2, 5, size, dtype=torch.float64).requires_grad_() for size in (2, 3)]
+    leaves.append(torch.randn(2, 5, dtype=torch.float64).requires_grad_())
+    certain = torch.full((2, 5), 100.0 if mode == "vertexpose" else -800.0, dtype=torch.float64)
+    fused = VisibilityFusion(mode)(*leaves)
+    torch.testing.assert_close(fused, VisibilityFusion()(*leaves[:2], certain))
+    gradients = torch.autograd.grad(fused[..., :2].sum(), leaves)  # every branch stays in the graph
+    assert [bool((gradient != 0).any()) for gradient in gradients] == [
+        mode == "vertexpose", mode == "regressed", False]
+    with pytest.raises(ValueError, match="mode='mesh': expected one of 'fused', 'vertexpose', 'regressed'"):
+        VisibilityFusion("mesh")
+
+
 def test_training_and_evaluation_paths_agree():
     network = small_network().eval()
     feature = torch.randn(3, 6, 8, 6)

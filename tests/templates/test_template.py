@@ -97,7 +97,7 @@ def test_joints_and_keypoints_on_posed_bodies(template, posed):
     assert template.joint_names[template.root_joint] == 'root'
 
 
-def test_flip_is_a_chart_swap(template):
+def test_flip_mirrors_the_surface_point(template):
     rng = np.random.default_rng(1)
     faces = rng.integers(len(template.surface.faces), size=2000)
     barycentrics = rng.dirichlet([1, 1, 1], 2000)
@@ -107,7 +107,7 @@ def test_flip_is_a_chart_swap(template):
     mirrored = template.surface.points(*template.surface.locate_iuv(*flipped))
     assert np.linalg.norm(mirrored - point * [-1, 1, 1], axis=1).max() < 5e-4
     for twice, once in zip(template.flip_iuv(*flipped), (i, u, v)):
-        np.testing.assert_allclose(twice, once, atol=1e-12)
+        np.testing.assert_allclose(twice, once, atol=1e-5)
 
 
 def test_mirror(template):

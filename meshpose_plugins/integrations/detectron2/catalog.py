@@ -15,11 +15,14 @@ from detectron2.data.datasets.builtin_meta import (
 )
 from detectron2.structures import BoxMode
 
+from meshpose_plugins.data.coco import PERSON_ID, images_by_id, person_ids, read_json
 from meshpose_plugins.data.densepose import DensePoseCoco, PersonRecord
 from meshpose_plugins.templates import load_template
 from meshpose_plugins.templates.identity import encode_template_id
 
 EVALUATOR_TYPE = "meshpose_coco"
+#: Options of ``DensePoseCoco`` that a registration passes on.
+READER_OPTIONS = ("surface", "correspondence", "charts", "cache")
 #: The files of a folder that tools/make_synthetic.py makes.
 _FOLDER_FILES = ("annotations.json", "meshes.npz")
 _logger = logging.getLogger(__name__)
@@ -31,7 +34,7 @@ def register_densepose_coco(
     image_root: str = "",
     mesh_file: Optional[str] = None,
     template: str = "anny",
-    surface: Optional[str] = None,
+    **options,
 ) -> None:
     """Register a DensePose-COCO style file in DatasetCatalog and MetadataCatalog; it is read when it is used.
 
@@ -44,20 +47,22 @@ def register_densepose_coco(
         image_root: folder that its file names are relative to.
         mesh_file: .npz of meshes, or None.
         template: name or path of the template on which points and meshes lie.
-        surface: surface of the file's charts where the file names none, see ``DensePoseCoco``.
+        **options: ``surface``, ``correspondence``, ``charts`` and ``cache`` of ``DensePoseCoco``, for files
+            whose charts lie on another body than the template, or that are large.
 
     Raises:
         FileNotFoundError: the annotation file or the file of meshes does not exist.
-        ValueError: the name is registered already.
+        ValueError: the name is registered already, or an option is not known.
     """
     for path, what in ((json_file, "annotation file"), (mesh_file, "file of meshes")):
         if path and not Path(path).is_file():
             raise FileNotFoundError(f"data set '{name}': no such {what}: {path}")
     if name in DatasetCatalog.list():
         raise ValueError(f"data set '{name}' is registered already")
-    DatasetCatalog.register(
-        name, lambda: load_densepose_coco(name, json_file, image_root, mesh_file, template, surface)
-    )
+    unknown = sorted(set(options) - set(READER_OPTIONS))
+    if unknown:
+        raise ValueError(f"data set '{name}': no option {unknown[0]!r}, expected any of {', '.join(READER_OPTIONS)}")
+    DatasetCatalog.register(name, lambda: load_densepose_coco(name))
     MetadataCatalog.get(name).set(
         json_file=str(json_file),
         image_root=str(image_root),
@@ -67,7 +72,7 @@ def register_densepose_coco(
         keypoint_flip_map=COCO_PERSON_KEYPOINT_FLIP_MAP,
         meshpose_template=str(template),
         meshpose_mesh_file=mesh_file and str(mesh_file),
-        meshpose_surface=surface,
+        meshpose_options=options,
     )
 
 
@@ -115,28 +120,35 @@ def check_templates(cfg: CfgNode) -> None:
             )
 
 
-def load_densepose_coco(
-    name: str,
-    json_file: str,
-    image_root: str,
-    mesh_file: Optional[str],
-    template: str,
-    surface: Optional[str] = None,
-) -> List[dict]:
-    """Read a data set as detectron2's list of image dicts; the arguments are those of the registration.
+def read_people(name: str, logger: logging.Logger = _logger) -> DensePoseCoco:
+    """The people of a registered data set; broken annotations are left out and counted in the log."""
+    metadata = MetadataCatalog.get(name)
+    return DensePoseCoco(
+        metadata.json_file,
+        load_template(metadata.meshpose_template),
+        metadata.meshpose_mesh_file,
+        on_error="skip",
+        logger=logger,
+        **metadata.meshpose_options,
+    )
+
+
+def load_densepose_coco(name: str) -> List[dict]:
+    """Read a registered data set as detectron2's list of image dicts.
 
     An annotation also has ``id``, ``surface_points`` (SurfacePoints in image px) and ``mesh_index`` (row of
-    the file of meshes, -1 without). Images without people are in the list. Broken annotations are left out
-    and counted in the log.
+    the file of meshes, -1 without). Images without people are in the list.
     """
-    reader = DensePoseCoco(
-        json_file, load_template(template), mesh_file, surface, on_error="skip", logger=_logger
-    )
-    MetadataCatalog.get(name).set(thing_dataset_id_to_contiguous_id={min(reader.person_ids, default=1): 0})
-    records = {identity: _image_dict(image, image_root) for identity, image in reader.images.items()}
-    for person in reader:
-        records[person.image_id]["annotations"].append(_annotation(person, mesh_file))
-    _logger.info("%s, %d images", reader.summary(), len(records))
+    metadata, people = MetadataCatalog.get(name), read_people(name)
+    content, problems = read_json(metadata.json_file), []
+    images = images_by_id(content, metadata.json_file, problems)
+    category = min(person_ids(content, metadata.json_file), default=PERSON_ID)
+    metadata.set(thing_dataset_id_to_contiguous_id={category: 0})
+    records = {identity: _image_dict(image, metadata.image_root) for identity, image in images.items()}
+    for person in people:
+        annotation = _annotation(person, metadata.meshpose_mesh_file)
+        records[person.image_id]["annotations"].append(annotation)
+    _logger.info("%s", people.summary())
     return list(records.values())
 
 

@@ -21,8 +21,8 @@ def add_meshpose_config(cfg: CfgNode) -> None:
     cfg.MODEL.MOBILENETV2 = _mobilenetv2_config()
 
     # Data sets to register before they are used in DATASETS.TRAIN and TEST: a list of dicts, keys are the
-    # arguments of register_densepose_coco (name, json_file, image_root, mesh_file, template, surface). A name
-    # in TRAIN or TEST that is a folder of make_synthetic needs no entry.
+    # arguments of register_densepose_coco (name, json_file, image_root, mesh_file, template, correspondence,
+    # ...). A name in TRAIN or TEST that is a folder of make_synthetic needs no entry.
     cfg.DATASETS.MESHPOSE = []
 
     # The DensePose evaluation of data sets with points, beside boxes and mesh errors; its first run computes the

@@ -15,12 +15,12 @@ from detectron2.evaluation import COCOEvaluator, DatasetEvaluator
 from detectron2.structures import Instances
 from detectron2.utils import comm
 
-from meshpose_plugins.data.densepose import DensePoseCoco
 from meshpose_plugins.evaluation.detected_people import detected_people_errors
 from meshpose_plugins.evaluation.predictions import PredictionRecord, save_predictions
 from meshpose_plugins.templates import MeshTemplate, load_template
 from meshpose_plugins.visualization.files import write_atomically
 
+from .catalog import read_people
 from .meta_arch import resize_meshes
 
 
@@ -62,7 +62,6 @@ class MeshPoseEvaluator(DatasetEvaluator):
 
     Args:
         dataset_name: registered with ``register_densepose_coco``.
-        template: name or path; default: the data set's.
         output_dir: for ``predictions.npz``; None writes nothing.
         distributed: collect the predictions of all processes.
         densepose: run the DensePose evaluation too, where people have points.
@@ -71,18 +70,16 @@ class MeshPoseEvaluator(DatasetEvaluator):
     def __init__(
         self,
         dataset_name: str,
-        template: Optional[str] = None,
         output_dir: Optional[str] = None,
         distributed: bool = True,
         densepose: bool = True,
     ) -> None:
-        self._metadata = MetadataCatalog.get(dataset_name)
-        if template is None and self._metadata.get("meshpose_template", None) is None:
+        self._dataset_name, self._metadata = dataset_name, MetadataCatalog.get(dataset_name)
+        if self._metadata.get("meshpose_template", None) is None:
             raise ValueError(
-                f"MeshPoseEvaluator: data set '{dataset_name}' was not registered with "
-                "register_densepose_coco, and no template is given"
+                f"MeshPoseEvaluator: data set '{dataset_name}' was not registered with register_densepose_coco"
             )
-        self._template = load_template(template or self._metadata.meshpose_template)
+        self._template = load_template(self._metadata.meshpose_template)
         self._output_dir = output_dir and Path(output_dir)
         self._distributed = distributed
         self._densepose = densepose
@@ -113,14 +110,7 @@ class MeshPoseEvaluator(DatasetEvaluator):
         if self._output_dir is not None:
             path = save_predictions(self._output_dir / "predictions.npz", records, self._template)
             self._logger.info("predictions of %d people: %s", len(records), path)
-        people = DensePoseCoco(
-            self._metadata.json_file,
-            self._template,
-            self._metadata.get("meshpose_mesh_file", None),
-            self._metadata.get("meshpose_surface", None),
-            on_error="skip",
-            logger=self._logger,
-        )
+        people = read_people(self._dataset_name, self._logger)
         results = OrderedDict(mesh=detected_people_errors(records, people, self._template))
         if self._densepose and any(person.points is not None for person in people):
             scores = self._densepose_scores(records)

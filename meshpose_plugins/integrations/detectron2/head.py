@@ -154,6 +154,7 @@ class MeshPosePredictor(nn.Module):
             regression,
             VisibilityFusion(),
             stride=node.STRIDE,
+            seams=template.seams,
         )
         return dict(
             template=template,

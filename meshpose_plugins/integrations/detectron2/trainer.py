@@ -65,9 +65,8 @@ class MeshPoseTrainer(DefaultTrainer):
             return DatasetEvaluators([COCOEvaluator(dataset_name, output_dir=None)])
         evaluators = [PersonBoxEvaluator(dataset_name, output_dir=str(folder))]
         if cfg.MODEL.MESHPOSE_ON:
-            template = cfg.MODEL.ROI_MESHPOSE_HEAD.TEMPLATE
             evaluators.append(
-                MeshPoseEvaluator(dataset_name, template, str(folder), densepose=cfg.TEST.DENSEPOSE)
+                MeshPoseEvaluator(dataset_name, str(folder), densepose=cfg.TEST.DENSEPOSE)
             )
         return DatasetEvaluators(evaluators)
 

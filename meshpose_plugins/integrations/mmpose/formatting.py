@@ -18,11 +18,12 @@ class PackMeshPoseInputs(PackPoseInputs):
     * ``gt_instance_labels`` (arrays for the losses, frame: the crop): ``points_xy`` (1, P, 2) px,
       ``point_vertex_ids`` (1, P, 3) int64, ``point_barycentrics`` (1, P, 3), ``point_valid`` (1, P) bool,
       ``vertices_crop`` (1, V, 3) px, ``vertices_valid`` (1, V) bool, ``vertices_camera`` (1, V, 3) m,
-      ``vertex_visibility`` (1, V), and with masks ``person_mask_valid`` (1,) bool;
+      ``vertex_visibility`` (1, V), ``keypoints_crop`` (1, K, 2) px and ``keypoints_valid`` (1, K) bool, where
+      the pipeline has them ``joints_crop`` (1, J, 3) px and ``joints_valid`` (1, J), and with masks
+      ``person_mask`` and ``ignore_mask`` (1, H, W) in [0, 1] and ``person_mask_valid`` (1,) bool;
     * ``gt_instances`` (arrays for the metric, frame: the flipped image before cropping): ``vertices`` (1, V,
       3) px, and all Q annotated points as ``points_xy`` (1, Q, 2) px, ``point_vertex_ids``,
-      ``point_barycentrics``, ``point_valid``;
-    * ``gt_fields.person_mask`` (1, H, W) tensor where the pipeline carries masks.
+      ``point_barycentrics``, ``point_valid``.
 
     The labels stay NumPy arrays, which the head turns into tensors per batch: data loader workers hand over
     each tensor through a file descriptor of its own, which costs the training process more than the pipeline
@@ -54,10 +55,14 @@ class PackMeshPoseInputs(PackPoseInputs):
         'vertices_valid',
         'vertices_camera',
         'vertex_visibility',
+        'person_mask',
         'person_mask_valid',
+        'ignore_mask',
+        'keypoints_crop',
+        'keypoints_valid',
+        'joints_crop',
+        'joints_valid',
     )
-
-    field_mapping_table = dict(PackPoseInputs.field_mapping_table, person_mask='person_mask')
 
     def __init__(self, max_points: int = 128, **kwargs) -> None:
         super().__init__(**kwargs)

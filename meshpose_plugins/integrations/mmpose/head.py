@@ -83,7 +83,7 @@ class MeshPoseHead(BaseHead):
             MODELS.build(dict(vertexpose, in_channels=channels, num_vertices=num_vertices)),
             MODELS.build(dict(regression, in_channels=regression_channels, num_vertices=num_vertices,
                               input_size=self.input_size)),
-            MODELS.build(dict(fusion)), stride=stride)
+            MODELS.build(dict(fusion)), stride=stride, seams=self.template.seams)
         self.criterion = MeshPoseCriterion(_build_losses(losses, template))
         self.register_buffer("template_id", encode_template_id(self.template))
 
@@ -165,7 +165,9 @@ def targets_of_data_samples(data_samples: Sequence, num_vertices: int, input_siz
     Args:
         data_samples: B PoseDataSample, whose gt_instance_labels may hold points_xy (1, P, 2) crop px,
             point_vertex_ids, point_barycentrics (1, P, 3), point_valid (1, P), vertices_crop (1, V, 3) crop
-            px, vertices_valid (1, V).
+            px, vertices_valid (1, V), keypoints_crop (1, K, 2) crop px, keypoints_valid (1, K),
+            joints_crop (1, J, 3) crop px, joints_valid (1, J), person_mask and ignore_mask (1, H, W),
+            person_mask_valid (1,).
         num_vertices: V.
         input_size: (W, H) of the crop, px.
         device: where the targets go.
@@ -174,7 +176,8 @@ def targets_of_data_samples(data_samples: Sequence, num_vertices: int, input_siz
         MeshPoseTargets with P the largest number of points of a sample (at least 1).
 
     Raises:
-        ValueError: a mesh has not num_vertices vertices.
+        ValueError: a mesh has not num_vertices vertices, or samples differ in the number of their keypoints
+            or joints, or in the size of their masks.
     """
     labels = [getattr(sample, "gt_instance_labels", None) or InstanceData() for sample in data_samples]
     num_points = max([label.points_xy.shape[1] for label in labels if "points_xy" in label] + [1])
@@ -198,7 +201,49 @@ def targets_of_data_samples(data_samples: Sequence, num_vertices: int, input_siz
         point_valid=stack("point_valid", (num_points,), torch.bool),
         vertices=stack("vertices_crop", (num_vertices, 3), torch.float32),
         vertices_valid=stack("vertices_valid", (num_vertices,), torch.bool),
-        input_size=(int(input_size[0]), int(input_size[1])))
+        input_size=(int(input_size[0]), int(input_size[1])),
+        **_stack_masks(labels, device),
+        **_stack_joints(labels, "keypoints", device),
+        **_stack_joints(labels, "joints", device))
+
+
+def _stack_joints(labels: Sequence, name: str, device: Union[str, torch.device]) -> dict:
+    """Keypoints or joints of a batch and their validity; nothing where no sample has them."""
+    having = [label for label in labels if f"{name}_crop" in label]
+    if not having:
+        return {}
+    shapes = {tuple(label[f"{name}_crop"].shape[1:]) for label in having}
+    if len(shapes) > 1:
+        raise ValueError(f"{name}_crop of the samples of a batch must have one shape, got {sorted(shapes)}")
+    shape, = shapes
+    values = torch.zeros(len(labels), *shape, device=device)
+    valid = torch.zeros(len(labels), shape[0], dtype=torch.bool, device=device)
+    for row, label in enumerate(labels):
+        if f"{name}_crop" in label:
+            values[row] = torch.as_tensor(label[f"{name}_crop"], device=device)[0]
+            valid[row] = torch.as_tensor(label[f"{name}_valid"], device=device)[0]
+    return {name: values, f"{name}_valid": valid}
+
+
+def _stack_masks(labels: Sequence, device: Union[str, torch.device]) -> dict:
+    """Masks of a batch, (B, H, W), and which there are; nothing where no sample has one."""
+    having = [row for row, label in enumerate(labels)
+              if "person_mask" in label and bool(label.person_mask_valid[0])]
+    if not having:
+        return {}
+    sizes = {tuple(labels[row].person_mask.shape[1:]) for row in having}
+    if len(sizes) > 1:
+        raise ValueError(f"person_mask of the samples of a batch must have one size, got {sorted(sizes)}")
+    size, = sizes
+    valid = torch.zeros(len(labels), dtype=torch.bool, device=device)
+    valid[having] = True
+    masks = dict(person_mask_valid=valid)
+    for name in ("person_mask", "ignore_mask"):
+        masks[name] = torch.zeros(len(labels), *size, device=device)
+        for row in having:
+            if name in labels[row]:
+                masks[name][row] = torch.as_tensor(labels[row][name], device=device)[0]
+    return masks
 
 
 def _level_channels(in_channels: Union[int, Sequence[int]], index: int, argument: str) -> int:
@@ -216,6 +261,6 @@ def _build_losses(losses: dict, template: str) -> dict:
     for name, cfg in losses.items():
         cls = MODELS.get(cfg["type"]) if isinstance(cfg["type"], str) else cfg["type"]
         arguments = {} if cls is None else inspect.signature(cls).parameters
-        knows_mesh = "template" in arguments and "edges" not in cfg
+        knows_mesh = "template" in arguments and not {"edges", "faces"} & set(cfg)
         built[name] = MODELS.build(dict({"template": template} if knows_mesh else {}, **cfg))
     return built

@@ -7,7 +7,8 @@ from meshpose_plugins import losses, modeling
 
 PARTS = (modeling.VertexPoseBranch, modeling.RegressionBranch, modeling.VisibilityFusion,
          losses.BarycentricLoss, losses.UVConsistencyLoss, losses.VisibilityLoss, losses.VertexLoss,
-         losses.EdgeLengthLoss, losses.VertexHeatmapLoss)
+         losses.EdgeLengthLoss, losses.VertexHeatmapLoss, losses.FaceNormalLoss, losses.JointLoss,
+         losses.SilhouetteLoss)
 
 for part in PARTS:
     MODELS.register_module(module=part)

@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from rich.console import Console
 from rich.table import Table
 
-from meshpose_plugins.data.densepose import read_json
+from meshpose_plugins.data.coco import read_json
 from meshpose_plugins.data.synthetic import SyntheticSettings, make_synthetic
 from meshpose_plugins.data.synthetic.writer import SettingsChanged
 from meshpose_plugins.deploy.demo import run_demo

@@ -1,11 +1,10 @@
-"""Pipeline steps that take points, meshes and person masks where MMPose's stock transforms took the image."""
+"""The pipeline step that takes all labels where MMPose's stock transforms took the image."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
-from mmcv.transforms.utils import cache_randomness
 from mmpose.registry import TRANSFORMS
 from mmpose.structures.bbox import get_udp_warp_matrix, get_warp_matrix
 
@@ -16,9 +15,8 @@ from meshpose_plugins.data.affine import (
     carry_vertices,
     compose,
     is_mirror,
-    truncate_box,
 )
-from meshpose_plugins.data.masks import segmentation_mask
+from meshpose_plugins.data.person_masks import ignored_mask, person_mask
 from meshpose_plugins.data.records import SurfacePoints
 from meshpose_plugins.rendering import inside_frame
 from meshpose_plugins.templates import load_template
@@ -63,7 +61,7 @@ def crop_matrix(results: dict, use_udp: bool = False) -> np.ndarray:
 
 @TRANSFORMS.register_module()
 class MeshPoseTransform(BaseTransform):
-    """Carry surface points, meshes and the person mask through the image's flip and crop.
+    """Carry surface points, keypoints, meshes and the person mask through the image's flip and crop.
 
     Place it after ``TopdownAffine``. It needs no random numbers of its own: it reads what stock
     ``RandomFlip``, ``RandomBBoxTransform``, ``RandomHalfBody`` and ``TopdownAffine`` left in the pipeline
@@ -72,21 +70,25 @@ class MeshPoseTransform(BaseTransform):
 
     Required keys: ``img_shape``, ``bbox_center``, ``bbox_scale``, ``input_size``; optional:
     ``bbox_rotation``, ``flip``, ``flip_direction``, ``surface_points``, ``vertices_image`` (1, V, 3),
-    ``vertices_camera`` (1, V, 3), ``vertex_visibility`` (1, V), ``segmentation``. Labels that are absent
-    become empty ones (``vertices_valid`` False).
+    ``vertices_camera`` (1, V, 3), ``vertex_visibility`` (1, V), ``transformed_keypoints`` and
+    ``keypoints_visible``, and for the masks ``segmentation``, ``dp_masks`` with ``raw_ann_info['bbox']``
+    (which give the mask where there is no segmentation), ``other_people`` (segmentations) and
+    ``ignore_regions`` (polygons). Labels that are absent become empty ones (``vertices_valid`` False).
 
     Modified keys, now in the flipped image's frame: ``surface_points``, ``vertices_image``.
 
     Added keys: ``surface_points_crop`` (crop px; invalid outside the crop), ``vertices_crop`` (1, V, 3) crop
     px with z relative to the root joint in crop px, ``vertices_valid`` (1, V) bool, ``vertices_camera`` (1,
     V, 3) metres, mirrored and turned in the image plane with the crop, ``vertex_visibility`` (1, V) float32,
-    zero outside the crop, and with ``with_mask``: ``person_mask`` (1, H, W) float32 in [0, 1] and
-    ``person_mask_valid`` (1,) bool.
+    zero outside the crop, ``keypoints_crop`` (1, K, 2) crop px with ``keypoints_valid`` (1, K) bool
+    (labelled, visible or not), and with ``with_mask``: ``person_mask`` (1, H, W) float32 in [0, 1],
+    ``person_mask_valid`` (1,) bool, and ``ignore_mask`` (1, H, W): other people, ignored regions and what lies
+    outside the image.
 
     Args:
         template: name or path of the template whose vertices the labels have.
         use_udp: the ``use_udp`` of the config's ``TopdownAffine``.
-        with_mask: also decode and carry the person's ``segmentation`` (run-length or polygons).
+        with_mask: also decode and carry the person's mask.
     """
 
     def __init__(self, template: str = 'anny', use_udp: bool = False, with_mask: bool = False) -> None:
@@ -94,7 +96,7 @@ class MeshPoseTransform(BaseTransform):
         self.template = template
         self.use_udp = use_udp
         self.with_mask = with_mask
-        self.symmetry = np.asarray(load_template(template).symmetry)
+        self._template = load_template(template)
 
     def transform(self, results: dict) -> dict:
         """Carry the labels of one person; see the class for the keys."""
@@ -109,9 +111,16 @@ class MeshPoseTransform(BaseTransform):
         self._check_same_crop(results, crop)
         self._carry_points(results, flip, crop)
         self._carry_mesh(results, flip, crop)
+        self._carry_keypoints(results)
         if self.with_mask:
             self._carry_mask(results, compose(crop, flip), (height, width))
         return results
+
+    def _symmetry(self, matrix: np.ndarray) -> np.ndarray:
+        """The template's left-right permutation (V,), which has to be known only where the map mirrors."""
+        if is_mirror(matrix):
+            return np.asarray(self._template.symmetry)
+        return np.arange(self._template.num_vertices)
 
     def _check_same_crop(self, results: dict, crop: np.ndarray) -> None:
         """Raise if ``TopdownAffine`` took the keypoints elsewhere, as with another ``use_udp``."""
@@ -130,15 +139,15 @@ class MeshPoseTransform(BaseTransform):
     def _carry_points(self, results: dict, flip: np.ndarray, crop: np.ndarray) -> None:
         """Set ``surface_points`` (flipped image px) and ``surface_points_crop`` (crop px)."""
         points = results.get('surface_points')
-        points = SurfacePoints.empty() if points is None else carry_points(points, flip, self.symmetry)
+        points = SurfacePoints.empty() if points is None else carry_points(points, flip, self._symmetry(flip))
         results['surface_points'] = points
-        in_crop = carry_points(points, crop, self.symmetry)
+        in_crop = carry_points(points, crop, self._symmetry(crop))
         results['surface_points_crop'] = in_crop.inside(*results['input_size'])
 
     def _carry_mesh(self, results: dict, flip: np.ndarray, crop: np.ndarray) -> None:
         """Set the mesh labels; without a mesh they are zeros and ``vertices_valid`` is False."""
         vertices = results.get('vertices_image')
-        count = len(self.symmetry)
+        count = self._template.num_vertices
         if vertices is None:
             for key in ('vertices_image', 'vertices_crop', 'vertices_camera'):
                 results[key] = np.zeros((1, count, 3), np.float32)
@@ -151,89 +160,46 @@ class MeshPoseTransform(BaseTransform):
                 f"(1, {count}, 3) for template '{self.template}', got {vertices.shape}"
             )
         whole = compose(crop, flip)
-        order = self.symmetry if is_mirror(whole) else slice(None)
-        results['vertices_image'] = carry_vertices(vertices, flip, self.symmetry)
-        results['vertices_crop'] = carry_vertices(vertices, whole, self.symmetry)
+        symmetry = self._symmetry(whole)
+        results['vertices_image'] = carry_vertices(vertices, flip, self._symmetry(flip))
+        results['vertices_crop'] = carry_vertices(vertices, whole, symmetry)
         results['vertices_valid'] = np.ones((1, count), bool)
-        results['vertices_camera'] = carry_camera_vertices(results['vertices_camera'], whole, self.symmetry)
-        visible = np.asarray(results['vertex_visibility'], np.float32)[:, order]
+        results['vertices_camera'] = carry_camera_vertices(results['vertices_camera'], whole, symmetry)
+        visible = np.asarray(results['vertex_visibility'], np.float32)[:, symmetry]
         inside = inside_frame(results['vertices_crop'], *results['input_size'])
         results['vertex_visibility'] = visible * inside
 
+    def _carry_keypoints(self, results: dict) -> None:
+        """Set ``keypoints_crop`` and ``keypoints_valid`` from what ``TopdownAffine`` left."""
+        keypoints = results.get('transformed_keypoints')
+        if keypoints is None or np.ndim(keypoints) != 3:
+            return
+        keypoints = np.asarray(keypoints[..., :2], np.float32)
+        visible = np.asarray(results['keypoints_visible']).reshape(*keypoints.shape[:2], -1)[..., 0]
+        valid = (visible > 0) & np.isfinite(keypoints).all(-1)
+        results['keypoints_crop'] = np.where(valid[..., None], keypoints, 0)
+        results['keypoints_valid'] = valid
+
     def _carry_mask(self, results: dict, matrix: np.ndarray, shape: tuple[int, int]) -> None:
-        """Set ``person_mask`` and ``person_mask_valid`` from the COCO segmentation."""
+        """Set ``person_mask``, ``person_mask_valid`` and ``ignore_mask``."""
         width, height = results['input_size']
-        segmentation = results.get('segmentation')
-        results['person_mask_valid'] = np.array([bool(segmentation)])
-        if segmentation:
-            where = f"annotation {results.get('id')} of {results.get('img_path')}"
-            mask = segmentation_mask(segmentation, *shape, where).astype(np.float32)
-            crop = cv2.warpAffine(mask, matrix, (width, height), flags=cv2.INTER_LINEAR)
-            results['person_mask'] = crop[None]
-        else:
-            results['person_mask'] = np.zeros((1, height, width), np.float32)
+        where = f"annotation {results.get('id')} of {results.get('img_path')}"
+        box = results.get('raw_ann_info', {}).get('bbox')
+        mask = person_mask(results.get('segmentation'), results.get('dp_masks'), box, *shape, where)
+        results['person_mask_valid'] = np.array([mask is not None])
+        if mask is None:
+            for key in ('person_mask', 'ignore_mask'):
+                results[key] = np.zeros((1, height, width), np.float32)
+            return
+        ignored = ignored_mask(results.get('other_people'), results.get('ignore_regions'), *shape, where)
+        planes = np.stack([mask, ignored & ~mask & 1, np.ones_like(mask)], axis=-1) * np.uint8(255)
+        planes = cv2.warpAffine(planes, matrix, (width, height), flags=cv2.INTER_LINEAR)
+        person, others, image = planes.astype(np.float32).transpose(2, 0, 1) / 255
+        results['person_mask'] = person[None]
+        results['ignore_mask'] = np.minimum(others + 1 - image, 1)[None]
 
     def __repr__(self) -> str:
         return (
             f'{type(self).__name__}(template={self.template!r}, use_udp={self.use_udp}, '
             f'with_mask={self.with_mask})'
         )
-
-
-@TRANSFORMS.register_module()
-class RandomTruncation(BaseTransform):
-    """Shrink the person's box towards one side, so that the crop cuts the body off, as selfies do.
-
-    Place it between ``GetBBoxCenterScale`` and ``TopdownAffine``. The box keeps its proportions; it is scaled
-    by a random factor and pushed to the kept side.
-
-    Modified keys: ``bbox_center``, ``bbox_scale``.
-
-    Args:
-        prob: probability of truncating a sample.
-        keep: smallest and largest part of the box's size that is kept.
-        side_weights: relative frequency of cutting off at the bottom, top, left and right.
-    """
-
-    def __init__(
-        self,
-        prob: float = 0.2,
-        keep: tuple[float, float] = (0.4, 0.8),
-        side_weights: tuple[float, float, float, float] = (0.7, 0.1, 0.1, 0.1),
-    ) -> None:
-        super().__init__()
-        if not 0 <= prob <= 1:
-            raise ValueError(f'RandomTruncation: prob must be in [0, 1], got {prob}')
-        if len(keep) != 2 or not 0 < keep[0] <= keep[1] <= 1:
-            raise ValueError(
-                f'RandomTruncation: keep must be two numbers with 0 < low <= high <= 1, got {keep}'
-            )
-        if len(side_weights) != 4 or min(side_weights) < 0 or sum(side_weights) <= 0:
-            raise ValueError(
-                f'RandomTruncation: side_weights must be four numbers >= 0, not all 0, got {side_weights}'
-            )
-        self.prob = prob
-        self.keep = tuple(keep)
-        self.side_weights = tuple(side_weights)
-
-    @cache_randomness
-    def _draw(self) -> tuple[bool, float, str]:
-        """Draw whether to truncate, the kept part and the side."""
-        weights = np.asarray(self.side_weights, np.float64)
-        return (
-            np.random.rand() < self.prob,
-            np.random.uniform(*self.keep),
-            tuple(KEPT_DIRECTIONS)[np.random.choice(4, p=weights / weights.sum())],
-        )
-
-    def transform(self, results: dict) -> dict:
-        """Change the box of one sample; see the class."""
-        truncate, keep, side = self._draw()
-        if truncate:
-            results['bbox_center'], results['bbox_scale'] = truncate_box(
-                results['bbox_center'], results['bbox_scale'], keep, side
-            )
-        return results
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(prob={self.prob}, keep={self.keep}, side_weights={self.side_weights})'

@@ -16,6 +16,7 @@ from mmengine.registry import init_default_scope  # noqa: E402
 from mmpose.registry import DATASETS  # noqa: E402
 from torch.utils.data import DataLoader  # noqa: E402
 
+from meshpose_plugins.data.rle import encode_mask  # noqa: E402
 from meshpose_plugins.integrations.mmpose.dataset import MeshPoseDataset  # noqa: E402
 from meshpose_plugins.templates import load_template  # noqa: E402
 
@@ -98,7 +99,7 @@ def messages():
     logger.removeHandler(handler)
 
 
-def build(folder, content, meshes=None, **arguments):
+def build(folder, content, meshes=None, pipeline=PIPELINE, **arguments):
     (folder / 'people.json').write_text(json.dumps(content))
     if meshes is not None:
         np.savez(folder / 'meshes.npz', **meshes)
@@ -109,7 +110,7 @@ def build(folder, content, meshes=None, **arguments):
             data_root=str(folder),
             ann_file='people.json',
             data_prefix=dict(img='images/'),
-            pipeline=PIPELINE,
+            pipeline=pipeline,
             **arguments,
         )
     )
@@ -139,6 +140,33 @@ def test_labels_reach_the_right_people(folder, content, meshes):
             ):
                 np.testing.assert_array_equal(info[key], meshes[name][row][None])
         assert not any(key.startswith('dp_') for key in info['raw_ann_info'])
+
+
+def test_the_masks_of_others_in_the_image_are_ignored(folder, content):
+    def square(left, top):
+        return [[left, top, left + 19, top, left + 19, top + 19, left, top + 19]]
+
+    people = content['annotations']
+    for person, image in zip(people, (0, 0, 0, 1, 2, 3)):
+        person['image_id'] = image
+    people[0]['segmentation'], people[1]['segmentation'] = square(20, 20), square(40, 60)
+    people[2].update(iscrowd=1, segmentation=square(0, 0))  # a crowd is no sample, but has pixels
+    people[3]['segmentation'] = square(20, 20)
+    people[4]['dp_masks'] = [encode_mask(np.ones((256, 256)))] * 14
+    dataset = build(folder, content)
+    others = {info['id']: info['other_people'] for info in map(dataset.get_data_info, range(len(dataset)))}
+    np.testing.assert_array_equal(others[100], [square(40, 60), square(0, 0)])
+    np.testing.assert_array_equal(others[101], [square(20, 20), square(0, 0)])
+    assert others[103] == others[104] == others[105] == []
+    pipeline = [dict(step, with_mask=True) if step['type'] == 'MeshPoseTransform' else step
+                for step in PIPELINE]
+    dataset = build(folder, content, pipeline=pipeline)
+    labels = {dataset.get_data_info(i)['id']: dataset[i]['data_samples'].gt_instance_labels
+              for i in range(len(dataset))}
+    assert [bool(labels[i].person_mask_valid[0]) for i in (100, 103, 104, 105)] == [True, True, True, False]
+    assert labels[100].ignore_mask.sum() > labels[103].ignore_mask.sum() + 100
+    # Without a segmentation the part masks are the person: here the whole box, 50 x 80 of 75 x 100 px.
+    assert labels[104].person_mask.mean() == pytest.approx(50 * 80 / (75 * 100), abs=0.01)
 
 
 def test_samples_come_out_of_the_pipeline(folder, content, meshes):
@@ -199,7 +227,7 @@ def test_broken_annotations_are_dropped_and_named(folder, content, meshes, messa
         dataset.dropped['point: dp_x is not finite'] == dataset.dropped['point: dp_I is no part 1..24'] == 1
     )
     assert sum(count for reason, count in dataset.dropped.items() if 'are not finite' in reason) == 1
-    assert '1 people, 1 with points' in text and '4 x person: broken annotation' in text
+    assert '1 samples, 1 samples with points' in text and '4 x person: broken annotation' in text
 
 
 def test_unusable_files_are_errors(folder, content, meshes):
@@ -217,6 +245,24 @@ def test_unusable_files_are_errors(folder, content, meshes):
         build(folder, content)
     with pytest.raises(ValueError, match="data_mode must be 'topdown', got 'bottomup'"):
         build(folder, content, data_mode='bottomup')
+
+
+def test_annotations_of_smpl_are_carried_to_anny(folder, content):
+    import smpl_topology
+
+    from meshpose_plugins.templates.correspondence import CarriedCharts
+
+    smpl_topology.charts_or_skip()
+    del content['info']['densepose_surface']  # as the public files, which lie on SMPL
+    dataset = build(folder, content, correspondence='smpl_to_anny', cache=False)
+    assert len(dataset) == COUNT
+    annotation = content['annotations'][2]
+    ids, _ = CarriedCharts.load('smpl_to_anny', TEMPLATE).locate_iuv(
+        *(np.array(annotation[f'dp_{name}']) for name in 'IUV')
+    )
+    np.testing.assert_array_equal(dataset.get_data_info(2)['surface_points'].vertex_ids, ids)
+    with pytest.raises(FileNotFoundError, match='no such charts file'):
+        build(folder, content, correspondence='smpl_to_anny', charts='none.mat')
 
 
 def test_unreadable_images_are_skipped_in_training(folder, content, messages):
@@ -302,3 +348,43 @@ def test_subsets_and_lazy_loading(folder, content, meshes):
     lazy.full_init()
     assert len(lazy) == COUNT
     assert len(build(folder, content, serialize_data=False)) == COUNT
+
+
+def test_only_the_labels_asked_for_are_given(folder, content, meshes):
+    content['annotations'][0]['segmentation'] = [[10, 12, 60, 12, 60, 92]]
+
+    def labels(*names):
+        info = build(folder, content, meshes, labels=names).get_data_info(0)
+        return (len(info['surface_points']) > 0, info['vertices_image'] is not None,
+                bool(info['keypoints_visible'].any()), info['segmentation'] is not None)
+    assert labels('points', 'mesh', 'keypoints', 'masks') == (True, True, True, True)
+    assert labels('points') == (True, False, False, False)
+    assert labels('mesh', 'masks') == (False, True, False, True)
+    dataset = build(folder, content, meshes, labels=['mesh'], drop_unlabelled=True)
+    assert len(dataset) == COUNT - 1 and dataset.report.read['samples with a mesh'] == COUNT - 1
+    with pytest.raises(ValueError, match=r"labels must be of .*, got \('depth',\)"):
+        build(folder, content, labels=['depth'])
+
+
+def test_what_was_read_is_cached_beside_the_data(folder, content, meshes):
+    first, second = build(folder, content, meshes), build(folder, content, meshes)
+    assert (folder / 'people.anny.cache.npz').is_file()
+    assert first.report == second.report
+    for index in range(COUNT):
+        a, b = first.get_data_info(index), second.get_data_info(index)
+        np.testing.assert_array_equal(a['surface_points'].barycentrics, b['surface_points'].barycentrics)
+        np.testing.assert_array_equal(a['bbox'], b['bbox'])
+    (folder / 'people.anny.cache.npz').unlink()
+    build(folder, content, cache=False)
+    assert not (folder / 'people.anny.cache.npz').exists()
+
+
+def test_broken_masks_do_not_stop_a_training(folder, content):
+    content['annotations'][0]['segmentation'] = dict(size=[3, 3], counts=[9])
+    content['annotations'][1]['dp_masks'] = [[]] * 5
+    content['annotations'][2]['segmentation'] = [[10, 12, 60, 12, 60, 92]]
+    dataset = build(folder, content)
+    dataset.pipeline.transforms[4].with_mask = True
+    assert dataset.dropped == {'mask: broken segmentation': 1, 'mask: broken dp_masks': 1}
+    valid = [bool(dataset[k]['data_samples'].gt_instance_labels.person_mask_valid[0]) for k in range(3)]
+    assert valid == [False, False, True]

