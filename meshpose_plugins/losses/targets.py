@@ -97,7 +97,8 @@ class MeshPoseTargets:
 
     @classmethod
     def of_people(cls, points: Sequence[Optional[SurfacePoints]], vertices: Sequence[Optional[np.ndarray]],
-                  num_vertices: int, input_size: Sequence[int]) -> "MeshPoseTargets":
+                  num_vertices: int, input_size: Sequence[int],
+                  keypoints: Optional[np.ndarray] = None) -> "MeshPoseTargets":
         """Labels of people, each with points, a mesh, both or neither, in one frame.
 
         Args:
@@ -105,6 +106,7 @@ class MeshPoseTargets:
             vertices: (V, 3) of every person, or None.
             num_vertices: V.
             input_size: (W, H) of the frame, px.
+            keypoints: (N, K, 3) x, y and whether they are labelled (> 0), or None.
         """
         most = max([len(person) for person in points if person is not None] + [1])
         targets = cls.empty(len(points), most, num_vertices, input_size)
@@ -118,7 +120,11 @@ class MeshPoseTargets:
             if mesh is not None:
                 targets.vertices[row] = torch.tensor(mesh)
                 targets.vertices_valid[row] = True
-        return targets
+        if keypoints is None:
+            return targets
+        keypoints = torch.tensor(keypoints, dtype=torch.float32)
+        return dataclasses.replace(targets, keypoints=keypoints[..., :2],
+                                   keypoints_valid=keypoints[..., 2] > 0)
 
     @classmethod
     def cat(cls, targets: Sequence["MeshPoseTargets"]) -> "MeshPoseTargets":
@@ -148,15 +154,26 @@ class MeshPoseTargets:
         return cls(**{name: joined(name) for name in names}, input_size=sizes.pop())
 
     def in_regions(self, frames: RegionFrames) -> "MeshPoseTargets":
-        """Take labels from image px to the crops of regions, one per row; points outside become invalid."""
+        """Take labels from image px to the crops of regions, one per row; points outside become invalid.
+
+        Raises:
+            ValueError: there are masks, which are cut out of images otherwise.
+        """
+        if self.person_mask is not None:
+            raise ValueError("MeshPoseTargets.in_regions takes positions to regions, no person_mask")
         points = frames.to_crop(self.points_xy)
+        others = {name: frames.to_crop(getattr(self, name)) for name in ("vertices", "keypoints", "joints")
+                  if getattr(self, name) is not None}
         return dataclasses.replace(
-            self, points_xy=points, vertices=frames.to_crop(self.vertices), input_size=frames.input_size,
+            self, points_xy=points, input_size=frames.input_size, **others,
             point_valid=self.point_valid & inside_frame(points, *frames.input_size))
 
     def labelled(self) -> Tensor:
         """Which crops have a label of any kind, bool, (B,)."""
-        return self.point_valid.any(1) | self.vertices_valid.any(1)
+        found = self.point_valid.any(1) | self.vertices_valid.any(1)
+        for valid in (self.keypoints_valid, self.joints_valid):
+            found = found if valid is None else found | valid.any(1)
+        return found if self.person_mask_valid is None else found | self.person_mask_valid
 
     def __len__(self) -> int:
         return len(self.point_valid)

@@ -56,8 +56,10 @@ def make_people():
     people = []
     for row in range(2):
         low, high = images[row, :, :2].min(0), images[row, :, :2].max(0)
-        people.append(PersonRecord(row + 1, 7, 'a.jpg', (220, 170), np.concatenate([low, high - low]), meshes=labels,
-                                   mesh_index=row))
+        box = np.concatenate([low, high - low])
+        people.append(
+            PersonRecord(row + 1, 7, 'a.jpg', (220, 170), box, meshes=labels, mesh_index=row)
+        )
     people[0].points = SurfacePoints(images[0, :1, :2], [[0, 1, 2]], [[1, 0, 0]])
     return people
 

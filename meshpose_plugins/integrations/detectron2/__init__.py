@@ -3,6 +3,7 @@
 A config gets its keys with ``add_meshpose_config(cfg)``, or becomes that of a MeshPose model with
 ``enable_meshpose(cfg)``.
 """
+
 try:
     import detectron2  # noqa: F401
 except ImportError as error:
@@ -29,9 +30,26 @@ from .roi_heads import MeshPoseCascadeROIHeads, MeshPoseROIHeads, MeshPoseROIHea
 from .trainer import MeshPoseTrainer  # noqa: E402
 from .tta import MeshPoseRCNNWithTTA  # noqa: E402
 
-__all__ = ["Detectron2Detector", "MeshPoseCascadeROIHeads", "MeshPoseConvHead", "MeshPoseDatasetMapper",
-           "MeshPoseEvaluator", "MeshPosePredictor", "MeshPoseRCNN", "MeshPoseRCNNWithTTA",
-           "MeshPoseROIHeads", "MeshPoseROIHeadsMixin", "MeshPoseTrainer", "PersonBoxEvaluator",
-           "PredictorDetector", "ROI_MESHPOSE_HEAD_REGISTRY", "add_meshpose_config", "build_meshpose_head",
-           "enable_meshpose", "register_densepose_coco", "register_folder", "register_from_config",
-           "resize_meshes"]
+__all__ = [
+    "Detectron2Detector",
+    "MeshPoseCascadeROIHeads",
+    "MeshPoseConvHead",
+    "MeshPoseDatasetMapper",
+    "MeshPoseEvaluator",
+    "MeshPosePredictor",
+    "MeshPoseRCNN",
+    "MeshPoseRCNNWithTTA",
+    "MeshPoseROIHeads",
+    "MeshPoseROIHeadsMixin",
+    "MeshPoseTrainer",
+    "PersonBoxEvaluator",
+    "PredictorDetector",
+    "ROI_MESHPOSE_HEAD_REGISTRY",
+    "add_meshpose_config",
+    "build_meshpose_head",
+    "enable_meshpose",
+    "register_densepose_coco",
+    "register_folder",
+    "register_from_config",
+    "resize_meshes",
+]

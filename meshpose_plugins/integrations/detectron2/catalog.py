@@ -61,7 +61,9 @@ def register_densepose_coco(
         raise ValueError(f"data set '{name}' is registered already")
     unknown = sorted(set(options) - set(READER_OPTIONS))
     if unknown:
-        raise ValueError(f"data set '{name}': no option {unknown[0]!r}, expected any of {', '.join(READER_OPTIONS)}")
+        raise ValueError(
+            f"data set '{name}': no option {unknown[0]!r}, expected any of {', '.join(READER_OPTIONS)}"
+        )
     DatasetCatalog.register(name, lambda: load_densepose_coco(name))
     MetadataCatalog.get(name).set(
         json_file=str(json_file),

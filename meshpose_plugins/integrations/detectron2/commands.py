@@ -99,7 +99,7 @@ def train_process(args: argparse.Namespace):
 
 
 def apply(args: argparse.Namespace):
-    """Run a model over images and write pictures and meshes ('show') or only the predictions file ('dump')."""
+    """Run a model over images; write pictures and meshes ('show') or only the predictions file ('dump')."""
     from meshpose_plugins.deploy.demo import run_demo
 
     from .predictor import MeshPoseDetectron2Predictor

@@ -25,8 +25,8 @@ def add_meshpose_config(cfg: CfgNode) -> None:
     # ...). A name in TRAIN or TEST that is a folder of make_synthetic needs no entry.
     cfg.DATASETS.MESHPOSE = []
 
-    # The DensePose evaluation of data sets with points, beside boxes and mesh errors; its first run computes the
-    # distances on the body's surface, which takes a while.
+    # The DensePose evaluation of data sets with points, beside boxes and mesh errors; its first run computes
+    # the distances on the body's surface, which takes a while.
     cfg.TEST.DENSEPOSE = True
 
     # "SGD" is detectron2's optimizer; "AdamW" takes the same BASE_LR and weight decays and trains small
@@ -118,7 +118,8 @@ def _head_config() -> CfgNode:
     node.REGRESSION.LIFT_CHANNELS = 0
 
     # Weights of the loss terms, lengths in heatmap px; a term of weight 0 is not computed. Logged as
-    # loss_mesh_<name>. Annotated points: barycentric, uv, visibility. Meshes: the others.
+    # loss_mesh_<name>. Annotated points: BARYCENTRIC, UV, VISIBILITY. Meshes: FUSED to HEATMAP, and NORMAL,
+    # the normals of faces. KEYPOINT: COCO keypoints. SILHOUETTE: person masks, which are then read too.
     node.LOSS_WEIGHTS = CfgNode()
     node.LOSS_WEIGHTS.BARYCENTRIC = 1.0
     node.LOSS_WEIGHTS.UV = 1.0
@@ -128,6 +129,9 @@ def _head_config() -> CfgNode:
     node.LOSS_WEIGHTS.VERTEXPOSE = 0.5
     node.LOSS_WEIGHTS.EDGE = 1.0
     node.LOSS_WEIGHTS.HEATMAP = 0.5
+    node.LOSS_WEIGHTS.NORMAL = 0.0
+    node.LOSS_WEIGHTS.KEYPOINT = 0.0
+    node.LOSS_WEIGHTS.SILHOUETTE = 0.0
 
     # Labelled people's proposals per image that the head trains on, drawn at random from the sampled ones:
     # each one costs V x HEATMAP_SIZE^2 logits.

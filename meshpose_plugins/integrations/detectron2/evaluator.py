@@ -77,7 +77,7 @@ class MeshPoseEvaluator(DatasetEvaluator):
         self._dataset_name, self._metadata = dataset_name, MetadataCatalog.get(dataset_name)
         if self._metadata.get("meshpose_template", None) is None:
             raise ValueError(
-                f"MeshPoseEvaluator: data set '{dataset_name}' was not registered with register_densepose_coco"
+                f"MeshPoseEvaluator: '{dataset_name}' was not registered with register_densepose_coco"
             )
         self._template = load_template(self._metadata.meshpose_template)
         self._output_dir = output_dir and Path(output_dir)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Dict
 
 import fvcore.nn.weight_init as weight_init
@@ -159,7 +160,7 @@ class MeshPosePredictor(nn.Module):
         return dict(
             template=template,
             network=network,
-            criterion=MeshPoseCriterion(_losses(node.LOSS_WEIGHTS, template, node.GAIN)),
+            criterion=MeshPoseCriterion(_losses(node)),
         )
 
     def forward(self, feature: Tensor) -> MeshPoseOutput:
@@ -200,22 +201,26 @@ class MeshPosePredictor(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def _losses(weights: CfgNode, template: MeshTemplate, gain: float) -> Dict[str, losses.MeshPoseLoss]:
+def _losses(node: CfgNode) -> Dict[str, losses.MeshPoseLoss]:
     """The loss terms whose weights are not 0, by name."""
     makers = {
         "barycentric": losses.BarycentricLoss,
         "uv": losses.UVConsistencyLoss,
         "visibility": losses.VisibilityLoss,
-        "fused": lambda weight: losses.VertexLoss(weight, which="fused"),
-        "regressed": lambda weight: losses.VertexLoss(weight, which="regressed"),
-        "vertexpose": lambda weight: losses.VertexLoss(weight, which="vertexpose"),
-        "edge": lambda weight: losses.EdgeLengthLoss(edges=template.edges, loss_weight=weight),
-        "heatmap": lambda weight: losses.VertexHeatmapLoss(weight, gain=gain),
+        "fused": partial(losses.VertexLoss, which="fused"),
+        "regressed": partial(losses.VertexLoss, which="regressed"),
+        "vertexpose": partial(losses.VertexLoss, which="vertexpose"),
+        "edge": partial(losses.EdgeLengthLoss, template=node.TEMPLATE),
+        "heatmap": partial(losses.VertexHeatmapLoss, gain=node.GAIN),
+        "normal": partial(losses.FaceNormalLoss, template=node.TEMPLATE),
+        "keypoint": partial(losses.JointLoss, target="keypoints", template=node.TEMPLATE),
+        "silhouette": partial(losses.SilhouetteLoss, template=node.TEMPLATE),
     }
-    unknown = {name.lower() for name in weights} - set(makers)
+    unknown = {name.lower() for name in node.LOSS_WEIGHTS} - set(makers)
     if unknown:
         raise ValueError(
             f"MODEL.ROI_MESHPOSE_HEAD.LOSS_WEIGHTS: no loss {sorted(unknown)[0].upper()}, expected any "
             f"of {', '.join(name.upper() for name in makers)}"
         )
-    return {name: make(weights[name.upper()]) for name, make in makers.items() if weights.get(name.upper())}
+    weights = {name.lower(): weight for name, weight in node.LOSS_WEIGHTS.items()}
+    return {name: make(loss_weight=weights[name]) for name, make in makers.items() if weights.get(name)}

@@ -12,8 +12,12 @@ from detectron2.config import CfgNode, configurable
 from detectron2.data import DatasetMapper
 from detectron2.data import detection_utils as utils
 from detectron2.data import transforms as T
+from detectron2.data.datasets.builtin_meta import (
+    COCO_PERSON_KEYPOINT_FLIP_MAP,
+    COCO_PERSON_KEYPOINT_NAMES,
+)
 
-from meshpose_plugins.data.affine import carry_points, carry_vertices
+from meshpose_plugins.data.affine import carry_points, carry_vertices, is_mirror
 from meshpose_plugins.data.densepose import NUM_KEYPOINTS
 from meshpose_plugins.data.meshes import MeshLabels, load_meshes
 from meshpose_plugins.deploy.images import read_image
@@ -21,6 +25,10 @@ from meshpose_plugins.losses import MeshPoseTargets
 from meshpose_plugins.templates import load_template
 
 _logger = logging.getLogger(__name__)
+_PARTNERS = {**dict(COCO_PERSON_KEYPOINT_FLIP_MAP), **{b: a for a, b in COCO_PERSON_KEYPOINT_FLIP_MAP}}
+_MIRRORED_KEYPOINTS = [
+    COCO_PERSON_KEYPOINT_NAMES.index(_PARTNERS.get(name, name)) for name in COCO_PERSON_KEYPOINT_NAMES
+]
 
 
 class MeshPoseDatasetMapper(DatasetMapper):
@@ -33,18 +41,36 @@ class MeshPoseDatasetMapper(DatasetMapper):
     Args:
         is_train: as in ``DatasetMapper``.
         template: name or path of the template.
+        need_masks: read the masks of people, though no mask head needs them.
+        need_keypoints: ``gt_mesh`` holds keypoints too.
         **kwargs: as in ``DatasetMapper``.
     """
 
     @configurable
-    def __init__(self, is_train: bool, *, template: str = "anny", **kwargs) -> None:
+    def __init__(
+        self,
+        is_train: bool,
+        *,
+        template: str = "anny",
+        need_masks: bool = False,
+        need_keypoints: bool = False,
+        **kwargs,
+    ) -> None:
         super().__init__(is_train, **kwargs)
         self.template = load_template(template)
+        self.need_masks = need_masks
+        self.need_keypoints = need_keypoints
         self._mesh_files: Dict[str, MeshLabels] = {}
 
     @classmethod
     def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict:
-        return {**super().from_config(cfg, is_train), "template": cfg.MODEL.ROI_MESHPOSE_HEAD.TEMPLATE}
+        node = cfg.MODEL.ROI_MESHPOSE_HEAD
+        return {
+            **super().from_config(cfg, is_train),
+            "template": node.TEMPLATE,
+            "need_masks": cfg.MODEL.MESHPOSE_ON and node.LOSS_WEIGHTS.SILHOUETTE > 0,
+            "need_keypoints": node.LOSS_WEIGHTS.KEYPOINT > 0,
+        }
 
     def __call__(self, dataset_dict: dict) -> dict:
         """Return a model input: ``image``, and in training ``instances``.
@@ -89,7 +115,12 @@ class MeshPoseDatasetMapper(DatasetMapper):
         points = [None if p is None else carry_points(p, matrix, symmetry).inside(*size) for p in points]
         meshes = [self._mesh(person) for person in people]
         meshes = [None if mesh is None else carry_vertices(mesh, matrix, symmetry) for mesh in meshes]
-        return MeshPoseTargets.of_people(points, meshes, len(symmetry), size)
+        keypoints = None
+        if self.need_keypoints:
+            keypoints = np.zeros((len(people), NUM_KEYPOINTS, 3))
+            for row, person in zip(keypoints, people):
+                row[:] = _carry_keypoints(person.get("keypoints"), matrix)
+        return MeshPoseTargets.of_people(points, meshes, len(symmetry), size, keypoints)
 
     def _mesh(self, person: dict) -> Optional[np.ndarray]:
         row = person.get("mesh_index", -1)
@@ -105,7 +136,7 @@ class MeshPoseDatasetMapper(DatasetMapper):
         annotations = []
         for person in people:
             annotation: Dict = {key: person[key] for key in ("bbox", "bbox_mode", "category_id")}
-            if self.use_instance_mask:
+            if self.use_instance_mask or self.need_masks:
                 annotation["segmentation"] = person.get("segmentation", [])
             if self.use_keypoint:
                 annotation["keypoints"] = person.get("keypoints", [0.0] * (3 * NUM_KEYPOINTS))
@@ -118,7 +149,16 @@ class MeshPoseDatasetMapper(DatasetMapper):
         instances.gt_mesh = labels
         if self.recompute_boxes:
             instances.gt_boxes = instances.gt_masks.get_bounding_boxes()
-        return utils.filter_empty_instances(instances)
+        return utils.filter_empty_instances(instances, by_mask=self.use_instance_mask)
+
+
+def _carry_keypoints(keypoints: Optional[list], matrix: np.ndarray) -> np.ndarray:
+    """Keypoints of detectron2 (distances from the image's border) in px of the augmented image, (17, 3)."""
+    if keypoints is None:
+        return np.zeros((NUM_KEYPOINTS, 3))
+    keypoints = np.reshape(np.asarray(keypoints, np.float64), (-1, 3))
+    moved = np.column_stack([(keypoints[:, :2] - 0.5) @ matrix[:, :2].T + matrix[:, 2], keypoints[:, 2]])
+    return moved[_MIRRORED_KEYPOINTS] if is_mirror(matrix) else moved
 
 
 def affine_map(transforms, width: int, height: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Dict, List, Optional, Tuple
 
 import torch
@@ -164,12 +165,23 @@ class MeshPoseROIHeadsMixin:
             )
             return self.meshpose_predictor.zero_losses(*parts)
         output = self.meshpose_predictor(self.meshpose_head(self._pool(features, boxes)))
-        labels = [per_image.gt_mesh for per_image in people if len(per_image)]
-        rows = [tensor for tensor in boxes if len(tensor)]
         targets = MeshPoseTargets.cat(
-            [label.in_regions(self._frames([tensor])) for label, tensor in zip(labels, rows)]
+            [self._targets(per_image, rows) for per_image, rows in zip(people, boxes) if len(per_image)]
         )
         return self.meshpose_predictor.losses(output, targets)
+
+    def _targets(self, people: Instances, boxes: Tensor) -> MeshPoseTargets:
+        """Labels of one image's proposals in the crops of their grown boxes; masks at the heatmaps' size."""
+        targets = people.gt_mesh.in_regions(self._frames([boxes]))
+        if self._reads_masks(people):
+            masks = people.gt_masks.crop_and_resize(boxes, self.meshpose_head.output_shape.height)
+            masks = masks.to(boxes.device)
+            valid = people.gt_masks.nonempty().to(boxes.device)
+            targets = replace(targets, person_mask=masks.to(boxes.dtype), person_mask_valid=valid)
+        return targets
+
+    def _reads_masks(self, people: Instances) -> bool:
+        return "silhouette" in self.meshpose_predictor.criterion.losses and people.has("gt_masks")
 
     def _labelled_people(self, proposals: Instances) -> Instances:
         """Proposals of one image on people with labels of any kind, at most meshpose_train_regions."""
@@ -180,8 +192,10 @@ class MeshPoseROIHeadsMixin:
                 "the training data have no 'gt_mesh': build the data loader with "
                 "mapper=MeshPoseDatasetMapper(cfg, is_train=True), as MeshPoseTrainer does"
             )
-        is_person = proposals.gt_classes == self.meshpose_person_class
-        chosen = (is_person & proposals.gt_mesh.labelled()).nonzero()[:, 0]
+        labelled = proposals.gt_mesh.labelled()
+        if self._reads_masks(proposals):
+            labelled = labelled | proposals.gt_masks.nonempty().to(labelled.device)
+        chosen = ((proposals.gt_classes == self.meshpose_person_class) & labelled).nonzero()[:, 0]
         order = torch.randperm(len(chosen), device=chosen.device)[: self.meshpose_train_regions]
         return proposals[chosen[order]]
 

@@ -65,9 +65,7 @@ class MeshPoseTrainer(DefaultTrainer):
             return DatasetEvaluators([COCOEvaluator(dataset_name, output_dir=None)])
         evaluators = [PersonBoxEvaluator(dataset_name, output_dir=str(folder))]
         if cfg.MODEL.MESHPOSE_ON:
-            evaluators.append(
-                MeshPoseEvaluator(dataset_name, str(folder), densepose=cfg.TEST.DENSEPOSE)
-            )
+            evaluators.append(MeshPoseEvaluator(dataset_name, str(folder), densepose=cfg.TEST.DENSEPOSE))
         return DatasetEvaluators(evaluators)
 
     @classmethod

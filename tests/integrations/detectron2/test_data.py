@@ -27,6 +27,7 @@ from meshpose_plugins.modeling import RegionFrames
 from meshpose_plugins.templates import load_template
 
 TEMPLATE = load_template('anny')
+KEYPOINTS = ['MODEL.ROI_MESHPOSE_HEAD.LOSS_WEIGHTS.KEYPOINT', 1.0]
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +68,7 @@ def test_points_and_meshes_follow_the_pixels(dicts, people_folder, name):
     person = DensePoseCoco(people_folder / 'annotations.json', TEMPLATE, people_folder / 'meshes.npz')[0]
     entry = next(entry for entry in dicts if entry['image_id'] == person.image_id)
     transforms = T.TransformList(AUGMENTATIONS[name])
-    out = mapper(augmentations=AUGMENTATIONS[name])(entry)
+    out = mapper(*KEYPOINTS, augmentations=AUGMENTATIONS[name])(entry)
     labels, shape = out['instances'].gt_mesh, out['image'].shape[1:]
     mirrored = name in ('flip', 'vertical', 'all')
     inside = np.flatnonzero((np.abs(person.vertices_image[:, :2] - [48, 64]) < [20, 30]).all(1))
@@ -92,6 +93,14 @@ def test_points_and_meshes_follow_the_pixels(dicts, people_folder, name):
     np.testing.assert_allclose(labels.points_xy[0, :count], expected, atol=1e-3)
     ids = TEMPLATE.symmetry[person.points.vertex_ids] if mirrored else person.points.vertex_ids
     np.testing.assert_array_equal(labels.point_vertex_ids[0, :count], ids)
+    keypoints = transforms.apply_coords(person.keypoints[:, :2] + 0.5) - 0.5
+    if mirrored:
+        swapped = [
+            n.replace('left', 'x').replace('right', 'left').replace('x', 'right')
+            for n in TEMPLATE.keypoint_names
+        ]
+        keypoints = keypoints[[TEMPLATE.keypoint_names.index(n) for n in swapped]]
+    np.testing.assert_allclose(labels.keypoints[0], keypoints, atol=1e-3)
     scale = np.sqrt(abs(np.linalg.det(affine_map(transforms, 96, 128)[:, :2])))
     order = TEMPLATE.symmetry if mirrored else slice(None)
     np.testing.assert_allclose(
@@ -175,6 +184,25 @@ def test_masks_and_keypoints_come_along(dicts, people_folder):
     assert x0 - 1 <= xs.min() and xs.max() <= x1 + 1 and y0 - 1 <= ys.min() and ys.max() <= y1 + 1
 
 
+def test_masks_and_meshes_meet_in_a_region(dicts):
+    """The mask that is cut out for the silhouette loss covers the true mesh, and no other place."""
+    from meshpose_plugins.losses import SilhouetteLoss
+
+    made = mapper('MODEL.ROI_MESHPOSE_HEAD.LOSS_WEIGHTS.SILHOUETTE', 0.1)
+    loss = SilhouetteLoss(template='anny', softness=0)
+    for entry in dicts:
+        people = made(entry)['instances']
+        boxes = people.gt_boxes.tensor
+        targets = people.gt_mesh.in_regions(RegionFrames.of_boxes(boxes, 28, 4))
+        mask = people.gt_masks.crop_and_resize(boxes, 28).float()
+        inside = targets.vertices[..., :2] / 4
+        costs = [
+            float(loss(inside + torch.tensor(shift), mask, torch.ones(len(people), dtype=torch.bool)))
+            for shift in ([0.0, 0.0], [3.0, 0.0], [-3.0, 0.0], [0.0, 3.0], [0.0, -3.0])
+        ]
+        assert costs[0] == min(costs) and costs[0] < 0.5, costs
+
+
 def rewritten(folder, tmp_path, change):
     """A copy of the data set whose annotations are changed by a function."""
     target = tmp_path / 'changed'
@@ -201,6 +229,8 @@ def test_images_and_people_without_labels(people_folder, tmp_path):
     outputs = [mapper()(entry)['instances'] for entry in entries]
     assert [len(out) for out in outputs] == [1, 0, 0, 1]
     assert [out.gt_mesh.labelled().tolist() for out in outputs] == [[False], [], [], [True]]
+    with_keypoints = [mapper(*KEYPOINTS)(entry)['instances'].gt_mesh.labelled().tolist() for entry in entries]
+    assert with_keypoints == [[True], [], [], [True]]
 
 
 @pytest.mark.parametrize('pixels', ['gray', 'gray16', 'palette'])

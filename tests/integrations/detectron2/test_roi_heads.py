@@ -1,5 +1,7 @@
 """The mesh head beside the other heads, with every feature that the documentation's table names."""
 
+import dataclasses
+
 import pytest
 
 torch = pytest.importorskip('torch')
@@ -105,6 +107,31 @@ def test_what_is_not_labelled_costs_nothing(model, kind, zero):
     losses = losses_of(model, labelled_batch(tiny_config(), (kind, kind)))
     mesh = {name[len('loss_mesh_') :]: value.item() for name, value in losses.items() if 'mesh' in name}
     assert {name for name, value in mesh.items() if value == 0} - {'visibility'} == zero
+
+
+def test_normals_keypoints_and_silhouettes_train_where_they_are_asked_for():
+    names = ('NORMAL', 'KEYPOINT', 'SILHOUETTE')
+    options = [value for name in names for value in (f'MODEL.ROI_MESHPOSE_HEAD.LOSS_WEIGHTS.{name}', 0.5)]
+    cfg = tiny_config(*MASK, *options)
+    model = build(cfg)
+    batch = labelled_batch(cfg)
+    for item in batch:
+        labels = item['instances'].gt_mesh
+        item['instances'].gt_mesh = dataclasses.replace(
+            labels,
+            keypoints=torch.full((1, 17, 2), 30.0),
+            keypoints_valid=torch.ones(1, 17, dtype=torch.bool),
+        )
+    losses = losses_of(model, batch)
+    for name in names:
+        assert torch.isfinite(losses[f'loss_mesh_{name.lower()}']) and losses[f'loss_mesh_{name.lower()}'] > 0
+    sum(losses.values()).backward()
+    network = model.roi_heads.meshpose_predictor.network
+    assert all(torch.isfinite(parameter.grad).all() for parameter in network.parameters())
+    for item in batch:
+        item['instances'].remove('gt_masks')
+    model.roi_heads.mask_on = False
+    assert losses_of(model, batch)['loss_mesh_silhouette'] == 0
 
 
 def test_a_single_region_trains(model):
