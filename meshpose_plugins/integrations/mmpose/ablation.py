@@ -110,6 +110,7 @@ class AblationRun:
         VARIANTS[self.variant].change(config)
         config.randomness = dict(config.get('randomness', {}), seed=self.seed)
         config.train_cfg.max_iters = self.iterations
+        _fit_schedule(config.param_scheduler, self.iterations)
         config.val_cfg = config.val_dataloader = config.val_evaluator = None
         config.default_hooks.checkpoint = dict(
             type='CheckpointHook', by_epoch=False, interval=max(self.iterations // 4, 1), max_keep_ckpts=1,
@@ -152,6 +153,17 @@ class AblationRun:
         result["settings"] = settings
         write_atomically(path, (json.dumps(result, indent=1) + "\n").encode())
         return json.loads(path.read_text(encoding='utf-8'))
+
+
+def _fit_schedule(schedules: list[dict], iterations: int) -> None:
+    """Let a warm-up take a tenth of the iterations at most, and what follows it end with them."""
+    warm_up = max(iterations // 10, 1)
+    for schedule in schedules:
+        if schedule.get('begin', 0) == 0 and len(schedules) > 1:
+            schedule['end'] = min(schedule['end'], warm_up)
+        else:
+            schedule['begin'] = min(schedule.get('begin', 0), warm_up)
+            schedule.pop('end', None)
 
 
 def config_of_test(config: Config, test_set: str) -> Config:
