@@ -85,7 +85,8 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
             }
         content = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:
-        raise ValueError(f'{path} cannot be read as tensors: {str(error).splitlines()[0]}') from None
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f'{path} cannot be read as tensors: {reason}') from None
     for name in ('state_dict', 'model'):
         if isinstance(content, dict) and isinstance(content.get(name), dict):
             content = content[name]

@@ -119,3 +119,15 @@ def test_what_does_not_fit_is_named(mmpose_model, detectron2_model, tmp_path):
         convert_head_weights('a', 'b.pth', 'keras')
     with pytest.raises(ValueError, match='for detectron2 ends in .pth'):
         convert_head_weights('a', 'b.safetensors', 'detectron2')
+
+
+def test_the_command_converts_and_names_errors(detectron2_model, tmp_path, capsys):
+    from meshpose_plugins.cli.head_weights import main
+
+    torch.save(dict(model=detectron2_model.state_dict()), tmp_path / 'd2.pth')
+    assert main([str(tmp_path / 'd2.pth'), str(tmp_path / 'out.safetensors'), '--to', 'mmpose']) == 0
+    assert 'load it with load_from=' in capsys.readouterr().out
+    written = read_state_dict(tmp_path / 'out.safetensors')
+    assert head_weights(written).keys() == head_weights(detectron2_model.state_dict()).keys()
+    assert main([str(tmp_path / 'gone.pth'), 'out.pth', '--to', 'detectron2']) == 1
+    assert 'gone.pth does not exist' in capsys.readouterr().err
