@@ -37,7 +37,13 @@ def prediction_records(instances: Instances, image_id, template: MeshTemplate) -
     """
     instances = resize_meshes(instances.to("cpu"))
     mesh = instances.pred_mesh
-    is_person = ~mesh.vertices.isnan().flatten(1).all(1)
+    # Others than people have NaN and a visibility of 0; what a diverged network says is NaN throughout.
+    is_person = ~(mesh.vertices.isnan().flatten(1).all(1) & (mesh.visibility == 0).all(1))
+    if not mesh.vertices[is_person].isfinite().all():
+        raise ValueError(
+            f"the model predicts vertices that are not finite for image {image_id!r}: the training has "
+            "diverged; lower SOLVER.BASE_LR and go on from an earlier checkpoint"
+        )
     return [
         PredictionRecord(
             image_id,
@@ -128,7 +134,11 @@ class MeshPoseEvaluator(DatasetEvaluator):
         except ImportError:
             self._logger.warning("no DensePose scores: meshpose_plugins.evaluation.densepose is not there")
             return {}
-        evaluator = Evaluator(self._metadata.json_file, template=self._template)
+        try:
+            evaluator = Evaluator(self._metadata.json_file, template=self._template)
+        except ValueError as error:  # e.g. charts of another body than the template's
+            self._logger.warning("no DensePose scores: %s", error)
+            return {}
         scores = evaluator.evaluate(records, ["P3"])["P3"]
         self._logger.info(
             "DensePose P3: kappa %s; surface %s; geodesics %s", scores.kappa, scores.surface, scores.geodesics
@@ -164,11 +174,8 @@ class PersonBoxEvaluator(COCOEvaluator):
         content = self._coco_api.dataset
         person = set(self._metadata.thing_dataset_id_to_contiguous_id)
         content["categories"] = [{"id": identity, "name": "person"} for identity in sorted(person)]
-        content["annotations"] = [
-            _coco_annotation(annotation)
-            for annotation in content.get("annotations", [])
-            if annotation.get("category_id", min(person)) in person
-        ]
+        annotations = [_coco_annotation(a, min(person)) for a in content.get("annotations", [])]
+        content["annotations"] = [a for a in annotations if a["category_id"] in person]
         self._coco_api.createIndex()
 
     def _eval_predictions(self, predictions: list, img_ids=None) -> None:
@@ -181,7 +188,7 @@ class PersonBoxEvaluator(COCOEvaluator):
             self._logger.info("boxes: %s", path)
 
 
-def _coco_annotation(annotation: dict) -> dict:
-    """What pycocotools needs and a DensePose file may leave out."""
+def _coco_annotation(annotation: dict, category: int) -> dict:
+    """An annotation with what pycocotools needs and a DensePose file may leave out."""
     width, height = np.asarray(annotation["bbox"], float)[2:]
-    return {"iscrowd": 0, "area": float(width * height), "category_id": 1, **annotation}
+    return {"iscrowd": 0, "area": float(width * height), "category_id": category, **annotation}

@@ -24,6 +24,8 @@ from meshpose_plugins.deploy.images import read_image
 from meshpose_plugins.losses import MeshPoseTargets
 from meshpose_plugins.templates import load_template
 
+#: So many unreadable images one after the other are an error in training too.
+MAX_UNREADABLE = 20
 _logger = logging.getLogger(__name__)
 _PARTNERS = {**dict(COCO_PERSON_KEYPOINT_FLIP_MAP), **{b: a for a, b in COCO_PERSON_KEYPOINT_FLIP_MAP}}
 _MIRRORED_KEYPOINTS = [
@@ -61,6 +63,9 @@ class MeshPoseDatasetMapper(DatasetMapper):
         self.need_masks = need_masks
         self.need_keypoints = need_keypoints
         self._mesh_files: Dict[str, MeshLabels] = {}
+        self._unreadable_in_a_row = 0
+        if self.image_format not in ("RGB", "BGR"):
+            raise ValueError(f"INPUT.FORMAT={self.image_format!r}: MeshPoseDatasetMapper reads RGB and BGR")
 
     @classmethod
     def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict:
@@ -76,16 +81,18 @@ class MeshPoseDatasetMapper(DatasetMapper):
         """Return a model input: ``image``, and in training ``instances``.
 
         In training None stands for an image that cannot be read: it is named in the log, and detectron2's
-        data set draws another one.
+        data set draws another one. Many in a row are an error.
         """
         dataset_dict = copy.deepcopy(dataset_dict)
         try:
             image = self._read(dataset_dict)
         except (FileNotFoundError, ValueError) as error:
-            if not self.is_train:
+            self._unreadable_in_a_row += 1
+            if not self.is_train or self._unreadable_in_a_row >= MAX_UNREADABLE:
                 raise
             _logger.warning("image skipped: %s", error)
             return None
+        self._unreadable_in_a_row = 0
         aug_input = T.AugInput(image)
         height, width = aug_input.image.shape[:2]
         transforms = self.augmentations(aug_input)
@@ -104,8 +111,6 @@ class MeshPoseDatasetMapper(DatasetMapper):
         """The image in the config's format, (H, W, 3) uint8, of the size that the annotations say."""
         image = read_image(dataset_dict["file_name"])
         utils.check_image_size(dataset_dict, image)
-        if self.image_format not in ("RGB", "BGR"):
-            raise ValueError(f"INPUT.FORMAT={self.image_format!r}: MeshPoseDatasetMapper reads RGB and BGR")
         return image if self.image_format == "RGB" else np.ascontiguousarray(image[..., ::-1])
 
     def _labels(self, people: List[dict], matrix: np.ndarray, shape) -> MeshPoseTargets:

@@ -267,6 +267,12 @@ def test_huge_images_are_shrunk_and_unreadable_ones_skipped(dicts, tmp_path, cap
         assert mapper()(entry) is None
         with pytest.raises((FileNotFoundError, ValueError), match=message):
             mapper(is_train=False)(entry)
+    patient = mapper()
+    with pytest.raises(FileNotFoundError, match='gone.jpg'):
+        assert [patient(entry) for _ in range(19)] == [None] * 19
+        patient(entry)
+    with pytest.raises(ValueError, match="INPUT.FORMAT='L'"):
+        mapper('INPUT.FORMAT', 'L')
     with pytest.raises(ValueError, match='Mismatched image shape'):
         mapper(is_train=False)(dict(dicts[0], width=5))
 

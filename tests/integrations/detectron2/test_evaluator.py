@@ -141,3 +141,22 @@ def test_models_and_data_without_meshes_are_named(dataset):
         evaluator.process([dict(image_id=1)], [dict(instances=Instances((9, 9)))])
     with pytest.raises(ValueError, match="'strangers' was not registered"):
         MeshPoseEvaluator('strangers')
+
+
+def test_a_diverged_network_is_named_and_others_than_people_are_left_out():
+    from meshpose_plugins.integrations.detectron2.evaluator import prediction_records
+
+    count = TEMPLATE.num_vertices
+    vertices, visibility = torch.zeros(2, count, 3), torch.ones(2, count)
+    vertices[1], visibility[1] = float('nan'), 0
+    found = Instances(
+        (50, 60),
+        pred_boxes=Boxes(torch.tensor([[0.0, 0, 9, 9]] * 2)),
+        scores=torch.tensor([0.5, 0.9]),
+        pred_mesh=ImageMeshes(vertices, visibility, (50, 60)),
+    )
+    (record,) = prediction_records(found, 7, TEMPLATE)
+    assert record.image_id == 7 and record.score == 0.5
+    visibility[1] = float('nan')
+    with pytest.raises(ValueError, match='not finite for image 7.*diverged'):
+        prediction_records(found, 7, TEMPLATE)
