@@ -42,7 +42,14 @@ def build_parser() -> argparse.ArgumentParser:
         help='box of a person in px: left, top, width, height; repeatable; for a single image',
     )
     people.add_argument(
-        '--boxes', metavar='FILE', help='JSON: {"image.jpg": [[x, y, w, h], ...]} or COCO annotations'
+        '--boxes',
+        metavar='FILE',
+        help='JSON: {"image.jpg": [[x, y, w, h], ...]}, COCO annotations, or COCO results of a detector',
+    )
+    people.add_argument(
+        '--boxes-images',
+        metavar='FILE',
+        help='COCO file that names the images of a --boxes file of COCO results',
     )
     people.add_argument('--detector', default='auto', help='see below (default: %(default)s)')
     people.add_argument(
@@ -50,6 +57,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     people.add_argument(
         '--score-threshold', type=float, help="lowest score of a detection (default: the detector's)"
+    )
+    parser.add_argument(
+        '--batch-size',
+        type=int,
+        default=1,
+        help='images whose people go through the network together (default: %(default)s)',
     )
     results = parser.add_argument_group('results')
     results.add_argument(
@@ -89,7 +102,9 @@ def main(argv: list[str] | None = None) -> int:
             args.flip_test,
             boxes=boxes,
             boxes_file=args.boxes,
-            formats=_formats(args.meshes),
+            boxes_images=args.boxes_images,
+            batch_size=args.batch_size,
+            formats=mesh_formats(args.meshes),
             predictions_format=args.predictions,
             wireframe=args.wireframe,
         )
@@ -100,7 +115,7 @@ def main(argv: list[str] | None = None) -> int:
     return 1 if summary.failures else 0
 
 
-def _formats(text: str) -> tuple[str, ...]:
+def mesh_formats(text: str) -> tuple[str, ...]:
     formats = tuple(item.strip() for item in text.split(',') if item.strip())
     for item in formats:
         if item not in ('obj', 'ply', 'glb'):

@@ -16,6 +16,9 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     parser.add_argument("--work-dir", help="where logs go (default: work_dirs/<name of the config>)")
     parser.add_argument("--out", help="also write the metrics to this .json file")
     parser.add_argument("--dump", help="also write the predictions to this .npz or .json file (never pickle)")
+    parser.add_argument("--bbox-file", help="boxes to test on instead of the annotated ones: COCO results")
+    parser.add_argument("--detector", help="test on the boxes of this detector, as in tools/demo.py")
+    parser.add_argument("--detector-weights", help="its weights file; nothing is downloaded")
     parser.add_argument("--show-dir", help="directory for pictures of the predictions")
     parser.add_argument("--show", action="store_true", help="show them in a window")
     parser.add_argument("--interval", type=int, default=1, help="every so many samples")
@@ -41,6 +44,7 @@ def merged_config(args: argparse.Namespace):
     config.load_from = commands.find_checkpoint(args.checkpoint)
     if args.dump is not None:
         commands.dump_predictions(config, args.dump)
+    commands.set_test_boxes(config, args.bbox_file, args.detector, args.detector_weights)
     if args.cfg_options is not None:
         config.merge_from_dict(args.cfg_options)
     commands.set_launcher(config, args.launcher, args.local_rank)
@@ -50,9 +54,9 @@ def merged_config(args: argparse.Namespace):
 def main(argv: Optional[List[str]] = None) -> int:
     """Test; returns the exit code."""
     from meshpose_plugins.integrations import mmpose  # noqa: F401  registers all parts
-    from meshpose_plugins.integrations.mmpose import commands
+    from meshpose_plugins.integrations.errors import run_or_explain
     args = parse_args(argv)
-    commands.run_or_explain("test", lambda: test(args))
+    run_or_explain("test", lambda: test(args))
     return 0
 
 

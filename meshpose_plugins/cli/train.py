@@ -59,9 +59,9 @@ def merged_config(args: argparse.Namespace):
 def main(argv: Optional[List[str]] = None) -> int:
     """Train; returns the exit code."""
     from meshpose_plugins.integrations import mmpose  # noqa: F401  registers all parts
-    from meshpose_plugins.integrations.mmpose import commands
+    from meshpose_plugins.integrations.errors import run_or_explain
     args = parse_args(argv)
-    commands.run_or_explain("train", lambda: train(args))
+    run_or_explain("train", lambda: train(args))
     return 0
 
 

@@ -1,7 +1,7 @@
 """Person boxes for the top-down network: one protocol, several detectors, and boxes given by the user."""
 
 from meshpose_plugins.detection.base import PersonDetector, build_detector, detector_names, register_detector
-from meshpose_plugins.detection.boxes import check_boxes, parse_bbox, read_boxes
+from meshpose_plugins.detection.boxes import check_boxes, parse_bbox, read_detections
 from meshpose_plugins.detection.simple import AutoDetector, HOGDetector, WholeImageDetector
 from meshpose_plugins.detection.torchvision_models import TorchvisionDetector
 
@@ -15,6 +15,6 @@ __all__ = [
     'check_boxes',
     'detector_names',
     'parse_bbox',
-    'read_boxes',
+    'read_detections',
     'register_detector',
 ]

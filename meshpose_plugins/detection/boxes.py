@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from meshpose_plugins.data.coco import PERSON_ID, images_by_id, person_ids, read_json
+
 
 def parse_bbox(text: str) -> np.ndarray:
     """Read one box written as x,y,w,h.
@@ -86,15 +88,22 @@ def check_boxes(boxes: np.ndarray, width: int, height: int, source: str) -> tupl
     return clipped, notes
 
 
-def read_boxes(path: str | Path) -> dict[str, np.ndarray]:
-    """Read the boxes of many images from a JSON file.
+def read_detections(
+    path: str | Path, images: str | Path | None = None
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Read the boxes of many images, and their scores, from a JSON file.
 
     Args:
-        path: either {"photo.jpg": [[x, y, w, h], ...], ...} or a COCO file (images with file_name,
-            annotations with image_id and bbox; crowds are left out).
+        path: {"photo.jpg": [[x, y, w, h], ...], ...}, a COCO file (images with file_name, annotations with
+            image_id and bbox; crowds are left out), or COCO results, a list of {image_id, category_id, bbox,
+            score}, as detectors write them; of those the category ``person`` (1 where no file names it) is
+            taken.
+        images: COCO file whose images name the image_ids of COCO results; not needed where these are file
+            names.
 
     Returns:
-        image file name (without folders) -> (P, 4) float32 x0, y0, x1, y1 px.
+        image file name (without folders) -> (P, 4) float32 x0, y0, x1, y1 px, and (P,) float32 scores (1
+        where the file has none). All images of ``images`` are there, those without a detection with 0 boxes.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -107,18 +116,57 @@ def read_boxes(path: str | Path) -> dict[str, np.ndarray]:
         content = json.loads(path.read_text(encoding='utf-8'))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f'{path}: not a JSON file, or a truncated one ({error})') from None
-    if not isinstance(content, dict):
+    if isinstance(content, list):
+        rows, scores = _result_rows(content, path, images)
+    elif isinstance(content, dict):
+        rows, scores = (_coco_rows(content, path) if 'annotations' in content else content), {}
+    else:
         raise ValueError(
-            f'{path}: expected an object, image name -> list of [x, y, w, h], got {type(content).__name__}'
+            f'{path}: expected an object, image name -> list of [x, y, w, h], or a list of COCO results, '
+            f'got {type(content).__name__}'
         )
-    rows = _coco_rows(content, path) if 'annotations' in content else content
-    boxes = {}
+    detections = {}
     for name, items in rows.items():
         if not isinstance(items, list):
             raise ValueError(f'{path}: {name!r}: expected a list of [x, y, w, h], got {items!r}')
         corners = [xywh_to_xyxy(box, f'{path}: {name!r}: bbox {k}') for k, box in enumerate(items)]
-        boxes[Path(name).name] = np.asarray(corners, np.float32).reshape(-1, 4)
-    return boxes
+        boxes = np.asarray(corners, np.float32).reshape(-1, 4)
+        detections[Path(name).name] = boxes, np.asarray(scores.get(name, np.ones(len(boxes))), np.float32)
+    return detections
+
+
+def _result_rows(content: list, path: Path, images: str | Path | None) -> tuple[dict, dict]:
+    """The boxes and the scores of COCO results by image file name."""
+    names, people = {}, {PERSON_ID}
+    if images is not None:
+        annotated = read_json(images)
+        names = {key: image['file_name'] for key, image in images_by_id(annotated, images).items()}
+        people = person_ids(annotated, images)
+    rows, scores = {name: [] for name in names.values()}, {name: [] for name in names.values()}
+    for position, result in enumerate(content):
+        where = f'{path}: result {position}'
+        missing = [
+            key
+            for key in ('image_id', 'category_id', 'bbox', 'score')
+            if not isinstance(result, dict) or key not in result
+        ]
+        if missing:
+            raise ValueError(f'{where}: field {missing[0]!r} is missing')
+        if result['category_id'] not in people:
+            continue
+        name = names.get(result['image_id'], result['image_id'])
+        if not isinstance(name, str) or (names and name not in rows):
+            raise ValueError(
+                f'{where}: image_id {result["image_id"]!r} '
+                + (
+                    f'is not among the images of {images}'
+                    if names
+                    else 'is no file name: give the file that names the images (--boxes-images FILE)'
+                )
+            )
+        rows.setdefault(name, []).append(result['bbox'])
+        scores.setdefault(name, []).append(float(result['score']))
+    return rows, scores
 
 
 def _coco_rows(content: dict, path: Path) -> dict[str, list]:

@@ -5,9 +5,13 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Callable, Optional, Sequence, Tuple
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+from meshpose_plugins.data.records import SurfacePoints
+from meshpose_plugins.modeling.regions import RegionFrames
 from meshpose_plugins.rendering.frame import inside_frame
 
 
@@ -90,6 +94,86 @@ class MeshPoseTargets:
         return cls(zeros(num_points, 2), zeros(num_points, 3, dtype=torch.int64), zeros(num_points, 3),
                    zeros(num_points, dtype=torch.bool), zeros(num_vertices, 3),
                    zeros(num_vertices, dtype=torch.bool), tuple(input_size))
+
+    @classmethod
+    def of_people(cls, points: Sequence[Optional[SurfacePoints]], vertices: Sequence[Optional[np.ndarray]],
+                  num_vertices: int, input_size: Sequence[int],
+                  keypoints: Optional[np.ndarray] = None) -> "MeshPoseTargets":
+        """Labels of people, each with points, a mesh, both or neither, in one frame.
+
+        Args:
+            points: of every person, or None.
+            vertices: (V, 3) of every person, or None.
+            num_vertices: V.
+            input_size: (W, H) of the frame, px.
+            keypoints: (N, K, 3) x, y and whether they are labelled (> 0), or None.
+        """
+        most = max([len(person) for person in points if person is not None] + [1])
+        targets = cls.empty(len(points), most, num_vertices, input_size)
+        for row, person in enumerate(points):
+            if person is not None:
+                fields = dict(points_xy=person.xy, point_vertex_ids=person.vertex_ids,
+                              point_barycentrics=person.barycentrics, point_valid=person.valid)
+                for name, values in fields.items():
+                    getattr(targets, name)[row, :len(person)] = torch.tensor(values)
+        for row, mesh in enumerate(vertices):
+            if mesh is not None:
+                targets.vertices[row] = torch.tensor(mesh)
+                targets.vertices_valid[row] = True
+        if keypoints is None:
+            return targets
+        keypoints = torch.tensor(keypoints, dtype=torch.float32)
+        return dataclasses.replace(targets, keypoints=keypoints[..., :2],
+                                   keypoints_valid=keypoints[..., 2] > 0)
+
+    @classmethod
+    def cat(cls, targets: Sequence["MeshPoseTargets"]) -> "MeshPoseTargets":
+        """Join batches of one crop size; the points are padded to the largest number.
+
+        Raises:
+            ValueError: there is no batch, or the crop sizes differ.
+        """
+        sizes = {tuple(batch.input_size) for batch in targets}
+        if len(sizes) != 1:
+            raise ValueError(f"MeshPoseTargets.cat needs batches of one input_size, got {sorted(sizes)}")
+        points = max(batch.point_valid.shape[1] for batch in targets)
+
+        def joined(name: str) -> Optional[Tensor]:
+            tensors = [getattr(batch, name) for batch in targets]
+            missing = sum(tensor is None for tensor in tensors)
+            if missing == len(tensors):
+                return None
+            if missing:
+                raise ValueError(f"MeshPoseTargets.cat: {missing} of {len(tensors)} batches have no {name}")
+            if name.startswith("point"):
+                tensors = [functional.pad(tensor, (0, 0) * (tensor.ndim - 2) + (0, points - tensor.shape[1]))
+                           for tensor in tensors]
+            return torch.cat(tensors)
+
+        names = [field.name for field in dataclasses.fields(cls) if field.name != "input_size"]
+        return cls(**{name: joined(name) for name in names}, input_size=sizes.pop())
+
+    def in_regions(self, frames: RegionFrames) -> "MeshPoseTargets":
+        """Take labels from image px to the crops of regions, one per row; points outside become invalid.
+
+        Raises:
+            ValueError: there are masks, which are cut out of images otherwise.
+        """
+        if self.person_mask is not None:
+            raise ValueError("MeshPoseTargets.in_regions takes positions to regions, no person_mask")
+        points = frames.to_crop(self.points_xy)
+        others = {name: frames.to_crop(getattr(self, name)) for name in ("vertices", "keypoints", "joints")
+                  if getattr(self, name) is not None}
+        return dataclasses.replace(
+            self, points_xy=points, input_size=frames.input_size, **others,
+            point_valid=self.point_valid & inside_frame(points, *frames.input_size))
+
+    def labelled(self) -> Tensor:
+        """Which crops have a label of any kind, bool, (B,)."""
+        found = self.point_valid.any(1) | self.vertices_valid.any(1)
+        for valid in (self.keypoints_valid, self.joints_valid):
+            found = found if valid is None else found | valid.any(1)
+        return found if self.person_mask_valid is None else found | self.person_mask_valid
 
     def __len__(self) -> int:
         return len(self.point_valid)

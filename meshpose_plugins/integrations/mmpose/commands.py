@@ -2,66 +2,17 @@
 from __future__ import annotations
 
 import os
-import traceback
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Optional
 
 import torch
 from mmengine.config import Config
 
-import meshpose_plugins
 from meshpose_plugins.deploy.weights import find_weights
 from meshpose_plugins.integrations.mmpose.shipped import SCHEME
 
 _MODULE = "meshpose_plugins.integrations.mmpose"
 REGISTRATION = f"custom_imports = dict(imports=['{_MODULE}'], allow_failed_imports=False)"
-
-
-def run_or_explain(name: str, job: Callable):
-    """Do a command's job; errors in what the user gave become one line and exit code 1.
-
-    Those are missing files, and the ValueErrors that this package raises itself (files, templates, options);
-    all others keep their traceback.
-
-    Args:
-        name: of the command, begins the line.
-        job: called without arguments.
-
-    Returns:
-        what the job returns.
-
-    Raises:
-        SystemExit: with the line, after such an error.
-    """
-    try:
-        return job()
-    except (FileNotFoundError, ValueError) as error:
-        message = explanation(error)
-        if message is None:
-            raise
-        raise SystemExit(f"{name}: {message}") from None
-
-
-def explanation(error: Exception) -> Optional[str]:
-    """The message of an error in what the user gave; None if it is another error.
-
-    Args:
-        error: also one that a data loader's worker, or a registry of MMEngine, passes on in its own words.
-    """
-    text, places = str(error), []
-    if " in DataLoader worker process " in text:  # torch passes on the worker's traceback as the message
-        lines = text.strip().splitlines()
-        frames = [k for k, line in enumerate(lines) if line.startswith('  File "')]
-        places = [(lines[k].split('"')[1], lines[k + 1]) for k in frames[-1:]]
-        text = lines[-1].partition(": ")[2]
-    missing = isinstance(error, FileNotFoundError)
-    while error is not None:
-        places += [(frame.filename, frame.line) for frame in traceback.extract_tb(error.__traceback__)[-1:]]
-        error = error.__cause__ or error.__context__
-    package = Path(meshpose_plugins.__file__).parent
-    raised_here = any(Path(file).is_relative_to(package) and line.strip().startswith("raise ")
-                      for file, line in places)
-    return text if raised_here or missing else None
 
 
 def load_config(path: str) -> Config:
@@ -168,3 +119,28 @@ def dump_predictions(config: Config, path: str) -> None:
     if not ours:
         raise ValueError("--dump needs the config line test_evaluator = dict(type='MeshPoseMetric')")
     ours[0].outfile_prefix = path
+
+
+def set_test_boxes(config: Config, bbox_file: Optional[str], detector: Optional[str] = None,
+                   detector_weights: Optional[str] = None) -> None:
+    """Test on detected boxes instead of annotated ones.
+
+    Args:
+        config: its test data set is changed in place.
+        bbox_file: COCO results with the boxes, or None.
+        detector: what ``build_detector`` takes; its boxes are written to ``<work_dir>/detections.json``.
+        detector_weights: weights of a learned detector.
+    """
+    if bbox_file is not None and detector is not None:
+        raise ValueError("give --bbox-file or --detector, not both")
+    dataset = config.test_dataloader.dataset
+    if detector is not None:
+        from meshpose_plugins.deploy.device import resolve_device
+        from meshpose_plugins.detection import build_detector
+        from meshpose_plugins.detection.results import write_detections
+        root = Path(dataset.get("data_root") or "")
+        found = build_detector(detector, detector_weights, resolve_device())
+        bbox_file = write_detections(found, root / dataset.ann_file, root / dataset.data_prefix.img,
+                                     Path(config.work_dir) / "detections.json")
+    if bbox_file is not None:
+        dataset.bbox_file = str(Path(bbox_file).absolute())

@@ -19,6 +19,7 @@ from mmpose.apis.inferencers.base_mmpose_inferencer import BaseMMPoseInferencer
 from mmpose.registry import INFERENCERS
 from mmpose.structures import PoseDataSample, merge_data_samples
 
+from meshpose_plugins.deploy.demo import ImagePeople
 from meshpose_plugins.deploy.device import resolve_device
 from meshpose_plugins.deploy.images import list_images, read_image
 from meshpose_plugins.deploy.weights import load_strictly
@@ -31,7 +32,7 @@ from meshpose_plugins.visualization import overlay_people
 @INFERENCERS.register_module(name='mesh-estimation')
 @INFERENCERS.register_module()
 class MeshPoseInferencer(BaseMMPoseInferencer):
-    """Body meshes of all people in images; all people of an image go through the network together.
+    """Body meshes of all people in images; all people of a batch of images go through the network together.
 
     Example::
 
@@ -122,16 +123,16 @@ class MeshPoseInferencer(BaseMMPoseInferencer):
         return [inputs] if isinstance(inputs, np.ndarray) else list(inputs)
 
     def preprocess(self, inputs: Sequence, batch_size: int = 1, bboxes=None) -> Iterable:
-        """Yield what the network takes, and the image, one image at a time.
+        """Yield what the network takes, and the images, `batch_size` images at a time.
 
         Args:
             inputs: paths, or (H, W, 3) uint8 arrays in BGR, as everywhere in MMPose.
-            batch_size: unused; a batch is the people of one image.
+            batch_size: images whose people go through the network together.
             bboxes: one (P, 4) array of x0, y0, x1, y1 px per input (for one input the array itself will do);
                 None asks the detector.
 
         Yields:
-            the collated batch (empty where nobody is found) and [image], (H, W, 3) uint8 RGB.
+            the collated batch (without inputs where nobody is found) and the images, (H, W, 3) uint8 RGB.
         """
         if bboxes is not None and len(inputs) == 1 and np.ndim(bboxes) == 2:
             bboxes = [bboxes]
@@ -139,10 +140,13 @@ class MeshPoseInferencer(BaseMMPoseInferencer):
             raise ValueError(
                 f'bboxes: expected one (P, 4) array for each of {len(inputs)} inputs, got {len(bboxes)}'
             )
-        for index, item in enumerate(inputs):
-            image, name = as_image(item, index)
-            boxes, scores = self.find_people(image, name, None if bboxes is None else bboxes[index])
-            yield self.collate(image, name, boxes, scores), [image]
+        for start in range(0, len(inputs), batch_size):
+            items = []
+            for index in range(start, min(start + batch_size, len(inputs))):
+                image, name = as_image(inputs[index], index)
+                found = self.find_people(image, name, None if bboxes is None else bboxes[index])
+                items.append(ImagePeople(image, name, *found))
+            yield self.collate(items), [item.image for item in items]
 
     def find_people(self, image: np.ndarray, name: str, boxes: np.ndarray | None = None):
         """The boxes of an image: the given ones, checked, or the detector's.
@@ -163,32 +167,37 @@ class MeshPoseInferencer(BaseMMPoseInferencer):
         boxes, _ = check_boxes(boxes, image.shape[1], image.shape[0], name)
         return boxes, np.ones(len(boxes), np.float32)
 
-    def collate(self, image: np.ndarray, name: str, boxes: np.ndarray, scores: np.ndarray) -> dict:
-        """The network's batch for all people of one image; for nobody, no inputs and the result."""
-        if len(boxes) == 0:
-            return dict(inputs=[], data_samples=[self.nobody(name)])
-        bgr = np.ascontiguousarray(image[..., ::-1])
-        return self.collate_fn(
-            [
+    def collate(self, items: Sequence[ImagePeople]) -> dict:
+        """The network's batch for all people of several images, with the images' names and counts."""
+        crops = []
+        for item in items:
+            bgr = np.ascontiguousarray(item.image[..., ::-1])
+            crops += [
                 self.pipeline(
                     dict(
                         self.model.dataset_meta,
                         img=bgr,
-                        img_path=name,
-                        bbox=box[None].astype(np.float32),
+                        img_path=item.name,
+                        bbox=np.asarray(box, np.float32)[None],
                         bbox_score=np.asarray([score], np.float32),
                     )
                 )
-                for box, score in zip(boxes, scores)
+                for box, score in zip(item.boxes, item.scores)
             ]
-        )
+        batch = self.collate_fn(crops) if crops else dict(inputs=[], data_samples=[])
+        return dict(batch, names=[item.name for item in items], people=[len(item.boxes) for item in items])
 
     @torch.no_grad()
     def forward(self, inputs: dict, **kwargs) -> list:
-        """[data sample] holding all people of the image."""
-        if not len(inputs['inputs']):
-            return inputs['data_samples']
-        return [merge_data_samples(self.model.test_step(inputs))]
+        """One data sample per image, holding all its people."""
+        samples = []
+        if len(inputs['inputs']):
+            samples = self.model.test_step({key: inputs[key] for key in ('inputs', 'data_samples')})
+        merged, start = [], 0
+        for name, count in zip(inputs['names'], inputs['people']):
+            merged.append(merge_data_samples(samples[start : start + count]) if count else self.nobody(name))
+            start += count
+        return merged
 
     def nobody(self, name: str) -> PoseDataSample:
         """The data sample of an image without people."""
@@ -218,11 +227,12 @@ class MeshPoseInferencer(BaseMMPoseInferencer):
         Returns:
             P records, in the order of the boxes.
         """
-        return [
-            record
-            for sample in self.forward(self.collate(image, name, boxes, scores))
-            for record in self.records(sample, name)
-        ]
+        return self.predict_images([ImagePeople(image, name, boxes, scores)])[0]
+
+    def predict_images(self, items: Sequence[ImagePeople]) -> list[list[PredictionRecord]]:
+        """The people of several images as prediction records, in the order of the images and their boxes."""
+        samples = self.forward(self.collate(items))
+        return [self.records(sample, item.name) for sample, item in zip(samples, items)]
 
     def records(self, sample, image_id) -> list[PredictionRecord]:
         """Prediction records of a merged data sample."""
@@ -250,31 +260,35 @@ class MeshPoseInferencer(BaseMMPoseInferencer):
         vis_out_dir: str = '',
         **kwargs,
     ) -> list[np.ndarray]:
-        """Draw the meshes over the image.
+        """Draw the meshes over the images.
 
         Args:
-            inputs: [image], (H, W, 3) uint8 RGB.
+            inputs: images, (H, W, 3) uint8 RGB.
             preds: what `forward` returned.
-            return_vis: whether to return the picture.
+            return_vis: whether to return the pictures.
             show: whether to open a window (needs an OpenCV with one).
             wait_time: s to wait in the window; 0 waits for a key.
             vis_out_dir: folder to write NAME.jpg to, '' writes nothing.
 
         Returns:
-            [picture] (H, W, 3) uint8 RGB, or [].
+            pictures, (H, W, 3) uint8 RGB, or [].
         """
         if not (return_vis or show or vis_out_dir):
             return []
-        vertices = [record.vertices for sample in preds for record in self.records(sample, 0)]
-        picture = overlay_people(inputs[0], vertices, self.template)
-        name = Path(preds[0].metainfo['img_path']).stem
-        if vis_out_dir:
-            Path(vis_out_dir).mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(Path(vis_out_dir) / f'{name}.jpg'), picture[..., ::-1])
-        if show:
-            cv2.imshow(name, picture[..., ::-1])
-            cv2.waitKey(int(wait_time * 1000))
-        return [picture] if return_vis else []
+        pictures = []
+        for image, sample in zip(inputs, preds):
+            picture = overlay_people(
+                image, [person.vertices for person in self.records(sample, 0)], self.template
+            )
+            name = Path(sample.metainfo['img_path']).stem
+            if vis_out_dir:
+                Path(vis_out_dir).mkdir(parents=True, exist_ok=True)
+                cv2.imwrite(str(Path(vis_out_dir) / f'{name}.jpg'), picture[..., ::-1])
+            if show:
+                cv2.imshow(name, picture[..., ::-1])
+                cv2.waitKey(int(wait_time * 1000))
+            pictures.append(picture)
+        return pictures if return_vis else []
 
     def postprocess(
         self,
@@ -284,7 +298,7 @@ class MeshPoseInferencer(BaseMMPoseInferencer):
         pred_out_dir: str = '',
         **kwargs,
     ) -> dict:
-        """The result of one image.
+        """The result of a batch of images.
 
         Args:
             preds: what `forward` returned.

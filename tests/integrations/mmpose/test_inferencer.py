@@ -1,4 +1,5 @@
 """MeshPoseInferencer has the call habits of MMPose's inferencers, and agrees with MMPose's own functions."""
+
 import json
 
 import numpy as np
@@ -47,6 +48,27 @@ def test_people_of_an_image_do_not_influence_each_other(inferencer, picture):
     alone = [inferencer.predict(picture, 'a', BOXES[k : k + 1], np.ones(1))[0] for k in range(2)]
     for one, other in zip(together, alone):
         np.testing.assert_allclose(one.vertices, other.vertices, atol=2e-3)
+
+
+def test_people_of_several_images_go_through_together(inferencer, picture, monkeypatch):
+    """One pass for all people of a batch of images, one without anybody; the same results as one by one."""
+    other = np.ascontiguousarray(picture[::-1, ::-1])
+    boxes = [BOXES, np.zeros((0, 4), np.float32), BOXES[1:]]
+    images = [picture, other, other]
+    passes = []
+    step = inferencer.model.test_step
+    monkeypatch.setattr(
+        inferencer.model, 'test_step', lambda batch: passes.append(len(batch['inputs'])) or step(batch)
+    )
+    (together,) = inferencer(images, bboxes=boxes, batch_size=3, return_vis=True)
+    assert passes == [3] and [len(people) for people in together['predictions']] == [2, 0, 1]
+    assert [vis.shape for vis in together['visualization']] == [picture.shape] * 3
+    alone = list(inferencer(images, bboxes=boxes))
+    assert passes == [3, 2, 1]
+    for people, single in zip(together['predictions'], alone):
+        for one, another in zip(people, single['predictions'][0]):
+            np.testing.assert_allclose(one['vertices'], another['vertices'], atol=2e-3)
+    assert len(alone) == 3
 
 
 def test_flip_test_is_symmetric(weights, inferencer, picture):

@@ -20,7 +20,7 @@ from meshpose_plugins.cli import test as test_command
 from meshpose_plugins.cli import train as train_command
 from meshpose_plugins.data.synthetic import SyntheticSettings, make_synthetic
 from meshpose_plugins.evaluation.predictions import load_predictions
-from meshpose_plugins.integrations.mmpose.commands import explanation, run_or_explain
+from meshpose_plugins.integrations.errors import explanation, run_or_explain
 from meshpose_plugins.integrations.mmpose.loops import ResumableIterLoop
 from meshpose_plugins.templates import load_template
 
