@@ -1,5 +1,5 @@
-# The light model with the whole training signal: face normals, joints and silhouettes beside the light model's
-# losses, occlusion and truncation, VertexPose first.
+# The light model with the whole training signal: face normals, joints and silhouettes beside the light
+# model's losses, occlusion and truncation, VertexPose first.
 _base_ = ['./meshpose_mobilenetv2_lite_128x96.py']
 
 model = dict(head=dict(losses=dict(

@@ -1,4 +1,4 @@
-"""Time the losses: the silhouette against its plain reference, and every loss as a share of a training step."""
+"""Time the losses: the silhouette against its plain reference, every loss as a share of a training step."""
 from __future__ import annotations
 
 import argparse

@@ -51,8 +51,8 @@ def part_union(
 ) -> np.ndarray:
     """Return the (height, width) uint8 union of DensePose's part masks; see :func:`person_mask`.
 
-    As the public DensePose evaluation does it: drawn on 256 x 256, resized to the box linearly, cut at 0.5 and
-    put at the truncated corner of the box.
+    As the public DensePose evaluation does it: drawn on 256 x 256, resized to the box linearly, cut at 0.5
+    and put at the truncated corner of the box.
     """
     union = np.zeros((MASK_GRID, MASK_GRID), np.float32)
     for number, mask in enumerate(dp_masks):

@@ -64,8 +64,8 @@ def mesh_table(loss: nn.Module, name: str, ids, template: Optional[str]) -> Tens
     """
     columns = {"edges": 2, "faces": 3}[name]
     if (ids is None) == (template is None):
-        raise ValueError(f"{type(loss).__name__} needs either {name}=({name[0].upper()}, {columns}) vertex ids "
-                         "or template='anny'")
+        raise ValueError(f"{type(loss).__name__} needs either {name}=({name[0].upper()}, {columns}) vertex "
+                         "ids or template='anny'")
     if ids is None:
         from meshpose_plugins.templates import load_template
         ids = torch.tensor(getattr(load_template(template), name))

@@ -29,7 +29,8 @@ class SilhouetteTimings:
     difference: float = 0.0
 
 
-def benchmark_silhouette(template: str, height: int, width: int, people: int, repeats: int) -> SilhouetteTimings:
+def benchmark_silhouette(template: str, height: int, width: int, people: int,
+                         repeats: int) -> SilhouetteTimings:
     """Time SilhouetteLoss for one person and for a batch, and drawing every face on every pixel.
 
     Args:

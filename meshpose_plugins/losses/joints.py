@@ -11,7 +11,7 @@ from meshpose_plugins.modeling import MeshPoseOutput
 from meshpose_plugins.modeling.output import at_least_float32
 
 from .base import MeshPoseLoss, check_shape
-from .mesh import PREDICTIONS, check_which
+from .mesh import PREDICTIONS, axis_error, check_which
 from .targets import MeshPoseTargets
 
 #: What the predicted joints are compared with -> the template's regressor for it.
@@ -28,8 +28,8 @@ class JointLoss(MeshPoseLoss):
     Args:
         target: 'keypoints' (2-D, ``targets.keypoints``), 'joints' (3-D, ``targets.joints``) or 'mesh' (3-D,
             the true mesh through the same regressor).
-        regressor: 'keypoints' or 'joints' of the template (made symmetric), or a matrix (J, V), taken as it is;
-            default: the template's for the target.
+        regressor: 'keypoints' or 'joints' of the template (made symmetric), or a matrix (J, V), taken as it
+            is; default: the template's for the target.
         template: name or path of the template, for regressors that are named.
         loss_weight: factor of this loss in the sum.
         which: 'fused', 'regressed' or 'vertexpose'; the latter in 2-D whatever the target.
@@ -66,20 +66,11 @@ class JointLoss(MeshPoseLoss):
         Returns:
             scalar, px of that frame.
         """
-        batch, joints = valid.shape
-        if predicted.shape[-1:] not in {(2,), (3,)}:
-            raise ValueError("predicted must have the shape (B, J, 2) or (B, J, 3), got "
-                             f"{tuple(predicted.shape)}")
-        check_shape("predicted", predicted, batch, joints, predicted.shape[-1])
-        check_shape("target", target, *predicted.shape)
-        check_shape("valid", valid, batch, len(self.weights))
-        difference = at_least_float32(predicted) - target
-        difference = difference.where(valid[..., None], difference.new_zeros(())).abs()
-        axes = difference.new_tensor([1.0, 1.0, self.z_weight])[:predicted.shape[-1]]
-        counts = self.weights.to(difference.dtype) * valid
+        check_shape("valid", valid, None, len(self.weights))
+        error = axis_error(predicted, target, valid, self.z_weight)
+        counts = self.weights.to(error.dtype) * valid
         total = counts.sum()
-        cost = ((difference * axes).sum(-1) / axes.sum() * counts).sum()
-        return cost / total.where(total > 0, torch.ones_like(total))
+        return (error * counts).sum() / total.where(total > 0, torch.ones_like(total))
 
     def from_output(self, output: MeshPoseOutput, targets: MeshPoseTargets) -> Tensor:
         predicted = {"fused": output.xyz_crop, "regressed": output.xyz_regressed,
@@ -143,10 +134,11 @@ def _regressor(regressor, template: Optional[str]) -> Tensor:
     if isinstance(regressor, str):
         names = ("keypoints", "joints")
         if regressor not in names:
-            raise ValueError(f"JointLoss: regressor={regressor!r}: expected 'keypoints', 'joints' or a matrix "
-                             "(J, V)")
+            raise ValueError(f"JointLoss: regressor={regressor!r}: expected 'keypoints', 'joints' or a "
+                             "matrix (J, V)")
         if template is None:
-            raise ValueError(f"JointLoss: regressor={regressor!r} needs template='anny', or give a matrix (J, V)")
+            raise ValueError(f"JointLoss: regressor={regressor!r} needs template='anny', or give a matrix "
+                             "(J, V)")
         from meshpose_plugins.templates import load_template
         loaded = load_template(template)
         matrix = loaded.keypoint_regressor if regressor == "keypoints" else loaded.joint_regressor

@@ -1,7 +1,7 @@
 """Mesh losses: predicted vertices against those of a true or pseudo mesh."""
 from __future__ import annotations
 
-from typing import Optional
+from typing import Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -21,6 +21,30 @@ def check_which(which: str, allowed=PREDICTIONS) -> str:
     if which not in allowed:
         raise ValueError(f"which={which!r}: expected one of {', '.join(map(repr, allowed))}")
     return which
+
+
+def axis_error(predicted: Tensor, target: Tensor, valid: Tensor, z_weight: float) -> Tensor:
+    """``(|dx| + |dy|) / 2``, or ``(|dx| + |dy| + z_weight |dz|) / (2 + z_weight)``, of N positions.
+
+    Args:
+        predicted: (x, y) or (x, y, z), (B, N, 2 or 3).
+        target: the same shape and frame; not read where it is not valid.
+        valid: bool, (B, N).
+        z_weight: weight of an error in z relative to x and y.
+
+    Returns:
+        (B, N), at least float32; 0 where not valid.
+    """
+    batch, count = valid.shape
+    if predicted.shape[-1:] not in {(2,), (3,)}:
+        raise ValueError("predicted must have the shape (B, N, 2) or (B, N, 3), got "
+                         f"{tuple(predicted.shape)}")
+    check_shape("predicted", predicted, batch, count, predicted.shape[-1])
+    check_shape("target", target, *predicted.shape)
+    difference = at_least_float32(predicted) - target
+    difference = difference.where(valid[..., None], difference.new_zeros(())).abs()
+    weights = difference.new_tensor([1.0, 1.0, z_weight])[:predicted.shape[-1]]
+    return (difference * weights).sum(-1) / weights.sum()
 
 
 class VertexLoss(MeshPoseLoss):
@@ -51,16 +75,7 @@ class VertexLoss(MeshPoseLoss):
         Returns:
             scalar, px of that frame.
         """
-        batch, vertices = valid.shape
-        if predicted.shape[-1:] not in {(2,), (3,)}:
-            raise ValueError("predicted must have the shape (B, V, 2) or (B, V, 3), got "
-                             f"{tuple(predicted.shape)}")
-        check_shape("predicted", predicted, batch, vertices, predicted.shape[-1])
-        check_shape("target", target, *predicted.shape)
-        difference = at_least_float32(predicted) - target
-        difference = difference.where(valid[..., None], difference.new_zeros(())).abs()
-        weights = difference.new_tensor([1.0, 1.0, self.z_weight])[:predicted.shape[-1]]
-        return masked_mean((difference * weights).sum(-1) / weights.sum(), valid)
+        return masked_mean(axis_error(predicted, target, valid, self.z_weight), valid)
 
     def from_output(self, output: MeshPoseOutput, targets: MeshPoseTargets) -> Tensor:
         target = targets.vertices / output.stride
@@ -70,7 +85,29 @@ class VertexLoss(MeshPoseLoss):
         return self(predicted / output.stride, target, targets.vertices_valid)
 
 
-class EdgeLengthLoss(MeshPoseLoss):
+class _WholeMeshLoss(MeshPoseLoss):
+    """A comparison of whole meshes in heatmap px, z stretched by ``z_weight``."""
+
+    def __init__(self, loss_weight: float, which: str, z_weight: float) -> None:
+        super().__init__(loss_weight)
+        self.which = check_which(which, PREDICTIONS[:2])
+        self.z_weight = float(z_weight)
+
+    def from_output(self, output: MeshPoseOutput, targets: MeshPoseTargets) -> Tensor:
+        predicted = output.xyz_crop if self.which == "fused" else output.xyz_regressed
+        return self(predicted / output.stride, targets.vertices / output.stride, targets.vertices_valid)
+
+    def _stretched(self, predicted: Tensor, target: Tensor, valid: Tensor) -> Tuple[Tensor, Tensor]:
+        """Both meshes (B, V, 3), checked, with z stretched; the true one 0 where it is not valid."""
+        batch, vertices = valid.shape
+        check_shape("predicted", predicted, batch, vertices, 3)
+        check_shape("target", target, batch, vertices, 3)
+        target = target.where(valid[..., None], target.new_zeros(()))
+        return tuple(xyz * xyz.new_tensor([1.0, 1.0, self.z_weight])
+                     for xyz in (at_least_float32(predicted), target))
+
+
+class EdgeLengthLoss(_WholeMeshLoss):
     """L1 difference of the predicted and the true mesh's edge lengths, in heatmap px (our choice).
 
     Args:
@@ -83,10 +120,8 @@ class EdgeLengthLoss(MeshPoseLoss):
 
     def __init__(self, edges=None, template: Optional[str] = None, loss_weight: float = 1.0,
                  which: str = "fused", z_weight: float = 1.0) -> None:
-        super().__init__(loss_weight)
+        super().__init__(loss_weight, which, z_weight)
         self.register_buffer("edges", mesh_table(self, "edges", edges, template), persistent=False)
-        self.which = check_which(which, PREDICTIONS[:2])
-        self.z_weight = float(z_weight)
 
     def forward(self, predicted: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         """Mean over the edges whose two vertices are valid.
@@ -99,30 +134,23 @@ class EdgeLengthLoss(MeshPoseLoss):
         Returns:
             scalar, px of that frame.
         """
-        batch, vertices = valid.shape
-        check_shape("predicted", predicted, batch, vertices, 3)
-        check_shape("target", target, batch, vertices, 3)
-        target = target.where(valid[..., None], target.new_zeros(()))
-        difference = self._lengths(at_least_float32(predicted)) - self._lengths(target)
+        predicted, target = self._stretched(predicted, target, valid)
+        difference = self._lengths(predicted) - self._lengths(target)
         return masked_mean(difference.abs(), valid[:, self.edges].all(-1))
-
-    def from_output(self, output: MeshPoseOutput, targets: MeshPoseTargets) -> Tensor:
-        predicted = output.xyz_crop if self.which == "fused" else output.xyz_regressed
-        return self(predicted / output.stride, targets.vertices / output.stride, targets.vertices_valid)
 
     def _lengths(self, xyz: Tensor) -> Tensor:
         """Edge lengths, (B, E); the small constant keeps the gradient of a collapsed edge finite."""
-        ends = (xyz * xyz.new_tensor([1.0, 1.0, self.z_weight]))[:, self.edges]
+        ends = xyz[:, self.edges]
         return ((ends[:, :, 0] - ends[:, :, 1]).square().sum(-1) + 1e-12).sqrt()
 
 
-class FaceNormalLoss(MeshPoseLoss):
+class FaceNormalLoss(_WholeMeshLoss):
     """How far the normals of predicted faces turn away from the true mesh's (our choice).
 
     With c the cross product of two sides of a face (its normal, twice as long as its area is large):
-    ``sum |c_true| - c_true . c / max(|c|, softness |c_true|)``, over ``sum |c_true|``: the mean of 1 - cos of the
-    angles, weighted by the true faces' areas, for every person, and the mean over people. A true face without
-    an area says nothing, and the gradient of a predicted face that has collapsed stays bounded.
+    ``sum |c_true| - c_true . c / max(|c|, softness |c_true|)``, over ``sum |c_true|``: the mean of 1 - cos of
+    the angles, weighted by the true faces' areas, for every person, and the mean over people. A true face
+    without an area says nothing, and the gradient of a predicted face that has collapsed stays bounded.
 
     Args:
         faces: vertex ids of every face, (F, 3); give this or ``template``.
@@ -136,12 +164,10 @@ class FaceNormalLoss(MeshPoseLoss):
 
     def __init__(self, faces=None, template: Optional[str] = None, loss_weight: float = 1.0,
                  which: str = "fused", z_weight: float = 1.0, softness: float = 0.1) -> None:
-        super().__init__(loss_weight)
+        super().__init__(loss_weight, which, z_weight)
         if not 0 < softness <= 1:
             raise ValueError(f"FaceNormalLoss: softness must be in (0, 1], got {softness}")
         self.register_buffer("faces", mesh_table(self, "faces", faces, template), persistent=False)
-        self.which = check_which(which, PREDICTIONS[:2])
-        self.z_weight = float(z_weight)
         self.softness = float(softness)
 
     def forward(self, predicted: Tensor, target: Tensor, valid: Tensor) -> Tensor:
@@ -155,11 +181,7 @@ class FaceNormalLoss(MeshPoseLoss):
         Returns:
             scalar in [0, 2].
         """
-        batch, vertices = valid.shape
-        check_shape("predicted", predicted, batch, vertices, 3)
-        check_shape("target", target, batch, vertices, 3)
-        target = target.where(valid[..., None], target.new_zeros(()))
-        normals, truth = self._normals(at_least_float32(predicted)), self._normals(target)
+        normals, truth = map(self._normals, self._stretched(predicted, target, valid))
         size = truth.square().sum(-1)
         counts = valid[:, self.faces].all(-1) & (size > _NO_AREA)
         size = size.where(counts, torch.ones_like(size))
@@ -169,11 +191,7 @@ class FaceNormalLoss(MeshPoseLoss):
         return masked_mean(cost / (size * counts).sum(1).where(counts.any(1), torch.ones_like(cost)),
                            counts.any(1))
 
-    def from_output(self, output: MeshPoseOutput, targets: MeshPoseTargets) -> Tensor:
-        predicted = output.xyz_crop if self.which == "fused" else output.xyz_regressed
-        return self(predicted / output.stride, targets.vertices / output.stride, targets.vertices_valid)
-
     def _normals(self, xyz: Tensor) -> Tensor:
         """Cross products of two sides of every face, (B, F, 3)."""
-        a, b, c = (xyz * xyz.new_tensor([1.0, 1.0, self.z_weight]))[:, self.faces].unbind(2)
+        a, b, c = xyz[:, self.faces].unbind(2)
         return torch.linalg.cross(b - a, c - a)

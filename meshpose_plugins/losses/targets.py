@@ -25,7 +25,8 @@ class MeshPoseTargets:
         vertices: mesh vertices (x, y, z), crop px, z relative to the root joint, (B, V, 3).
         vertices_valid: bool, (B, V).
         input_size: (W, H) of the crop, px.
-        person_mask: covered part of every pixel, in [0, 1], (B, H, W) of the crop or (B, h, w) of the heatmaps.
+        person_mask: covered part of every pixel, in [0, 1], (B, H, W) of the crop or (B, h, w) of the
+            heatmaps.
         person_mask_valid: bool, (B,).
         ignore_mask: part of every pixel about which the person mask says nothing (other people, outside the
             image), the shape of person_mask; None: nothing is ignored.
@@ -76,8 +77,8 @@ class MeshPoseTargets:
             value = getattr(self, name)
             have = None if value is None else tuple(value.shape)
             if have != shape:
-                raise ValueError(f"{name} must have the shape {shape}, got {have} (masks, keypoints and joints "
-                                 "come with a _valid each)")
+                raise ValueError(f"{name} must have the shape {shape}, got {have} (masks, keypoints and "
+                                 "joints come with a _valid each)")
 
     @classmethod
     def empty(cls, batch: int, num_points: int, num_vertices: int, input_size: Sequence[int],

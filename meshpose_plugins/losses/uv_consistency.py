@@ -44,8 +44,8 @@ class UVConsistencyLoss(MeshPoseLoss):
         self.fused_weight = float(fused_weight)
         self.vertexpose_weight = float(vertexpose_weight)
         if self.fused_weight == 0 and self.vertexpose_weight == 0:
-            raise ValueError("UVConsistencyLoss: fused_weight and vertexpose_weight are both 0: leave the loss "
-                             "out instead")
+            raise ValueError("UVConsistencyLoss: fused_weight and vertexpose_weight are both 0: leave the "
+                             "loss out instead")
 
     def forward(self, xy: Tensor, points_xy: Tensor, vertex_ids: Tensor, barycentrics: Tensor,
                 valid: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ class VisibilityFusion(nn.Module):
             (x, y, z) in crop px, (B, V, 3), at least float32.
         """
         weight = at_least_float32(visibility_logits).sigmoid()[..., None]
-        if self.mode != "fused":  # all three inputs stay in the graph, so that every parameter gets a gradient
+        if self.mode != "fused":  # all inputs stay in the graph, so that every parameter gets a gradient
             weight = 0 * weight + float(self.mode == "vertexpose")
         xyz_regressed = at_least_float32(xyz_regressed)
         xy = weight * at_least_float32(xy_vertexpose) + (1 - weight) * xyz_regressed[..., :2]

@@ -55,7 +55,7 @@ class SilhouetteRasterizer(nn.Module):
         return self.layers(xy, height, width).clamp(0, 1)
 
     def layers(self, xy: Tensor, height: int, width: int) -> Tensor:
-        """Number of faces towards the camera that lie over every pixel, parts of pixels included, (B, h, w)."""
+        """Number of faces towards the camera over every pixel, parts of pixels included, (B, h, w)."""
         if xy.ndim != 3 or xy.shape[-1] != 2:
             raise ValueError(f"xy must have the shape (B, V, 2), got {tuple(xy.shape)}")
         sample, edge, weight = self._outline(xy.detach())
@@ -70,7 +70,7 @@ class SilhouetteRasterizer(nn.Module):
         return steps.reshape(len(xy), height, width + 1).cumsum(-1)[..., :-1]
 
     def _outline(self, xy: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-        """Edges that don't cancel: sample, edge, and how often and in which direction it counts, (N,) each."""
+        """Edges that don't cancel: sample, edge, how often and in which direction it counts, (N,) each."""
         front = (signed_areas(xy, self.faces) < 0).long()
         sides = front.repeat_interleave(3, dim=1) * self.side_sign
         counts = sides.new_zeros(len(xy), len(self.edges)).index_add(1, self.side_edge, sides)
@@ -85,7 +85,7 @@ def signed_areas(xy: Tensor, faces: Tensor) -> Tensor:
 
 
 def dense_layers(xy: Tensor, faces: Tensor, height: int, width: int) -> Tensor:
-    """What :meth:`SilhouetteRasterizer.layers` gives, every front face against every pixel: a plain reference.
+    """What :meth:`SilhouetteRasterizer.layers` gives, every front face on every pixel: a plain reference.
 
     Args:
         xy: (V, 2) px of the picture.
@@ -120,7 +120,7 @@ def _reaches(start: Tensor, end: Tensor, low: Tensor, high: Tensor, axis: int) -
 
 
 def _clip(start: Tensor, end: Tensor, low: Tensor, high: Tensor, axis: int) -> Tuple[Tensor, Tensor]:
-    """Ends of the pieces of segments (..., 2) with low <= coordinate <= high, of length 0 where there is none.
+    """Ends of the pieces of segments (..., 2) with low <= coordinate <= high, without length outside.
 
     An end that is not cut keeps its own gradient, also where the segment runs along the border.
     """
@@ -158,7 +158,8 @@ def _cut_at_rows(start: Tensor, end: Tensor, height: int, width: int) -> Tuple[T
     return (source, row, *_clip(start[source], end[source], border, border + 1, axis=1))
 
 
-def _cut_at_columns(source: Tensor, row: Tensor, start: Tensor, end: Tensor, width: int) -> Tuple[Tensor, ...]:
+def _cut_at_columns(source: Tensor, row: Tensor, start: Tensor, end: Tensor,
+                    width: int) -> Tuple[Tensor, ...]:
     """Cut pieces of one row into pieces of one pixel, what lies left of the picture being one piece.
 
     Returns:

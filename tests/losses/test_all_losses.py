@@ -20,7 +20,8 @@ LOSSES = {
     "fused": VertexLoss(z_weight=0.5), "regressed": VertexLoss(which="regressed"),
     "vertexpose": VertexLoss(which="vertexpose"), "edges": EdgeLengthLoss(EDGES),
     "edges_regressed": EdgeLengthLoss(EDGES, which="regressed", z_weight=0.5), "heatmap": VertexHeatmapLoss(),
-    "normals": FaceNormalLoss(FACES), "normals_regressed": FaceNormalLoss(FACES, which="regressed", z_weight=0.5),
+    "normals": FaceNormalLoss(FACES),
+    "normals_regressed": FaceNormalLoss(FACES, which="regressed", z_weight=0.5),
     "keypoints": JointLoss("keypoints", JOINTS), "keypoints_vertexpose": JointLoss(
         "keypoints", JOINTS, which="vertexpose", weights=[1, 2, 0, 0.5]),
     "joints": JointLoss("joints", JOINTS, z_weight=0.5), "mesh_joints": JointLoss("mesh", JOINTS),
@@ -131,8 +132,8 @@ def test_training_fits_a_batch(targets):
                       vertices_valid=torch.ones(3, 6, dtype=torch.bool)).to(torch.float32)
     network = make_network(48, 8, 16)
     feature = torch.randn(3, 48, 8, 6)
-    # Without edge lengths (a mesh of random edges has wrong, mirrored shapes of nearly the right lengths), and
-    # without labels that contradict this mesh.
+    # Without edge lengths (a mesh of random edges has wrong, mirrored shapes of nearly the right lengths),
+    # and without labels that contradict this mesh.
     names = ("barycentric", "uv", "visibility", "fused", "regressed", "vertexpose", "heatmap", "mesh_joints")
     criterion = MeshPoseCriterion({name: LOSSES[name] for name in names})
     optimizer = torch.optim.Adam(network.parameters(), lr=0.02)

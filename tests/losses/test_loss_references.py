@@ -148,7 +148,8 @@ def joint_reference(predicted, truth, valid, weights=(1, 1, 1, 1), z_weight=1.0,
         want = truth[sample, joint].tolist()
         if in_crop and not (-0.5 <= want[0] <= 23.5 and -0.5 <= want[1] <= 31.5):
             continue
-        have = [sum(part * predicted[sample, vertex, axis].item() for vertex, part in enumerate(JOINTS[joint].tolist()))
+        parts = JOINTS[joint].tolist()
+        have = [sum(part * predicted[sample, vertex, axis].item() for vertex, part in enumerate(parts))
                 for axis in range(len(want))]
         axes = [1, 1, z_weight][:len(want)]
         error = sum(w * abs(a - b) / STRIDE for w, a, b in zip(axes, have, want)) / sum(axes)
@@ -161,7 +162,8 @@ def mesh_joint_reference(predicted, targets):
     valid = torch.zeros(len(targets), len(JOINTS), dtype=torch.bool)
     for sample in range(len(targets)):
         for joint, parts in enumerate(JOINTS.tolist()):
-            valid[sample, joint] = all(targets.vertices_valid[sample, v] for v, part in enumerate(parts) if part)
+            valid[sample, joint] = all(
+                targets.vertices_valid[sample, vertex] for vertex, part in enumerate(parts) if part)
             for vertex, part in enumerate(parts):
                 truth[sample, joint] += part * targets.vertices[sample, vertex]
     return joint_reference(predicted, truth, valid)

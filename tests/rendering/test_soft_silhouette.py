@@ -1,4 +1,4 @@
-"""Exact coverage: against dense sums, sampling and the hard rasteriser; gradients; what is outside costs nothing."""
+"""Exact coverage: against dense sums and the hard rasteriser; gradients; what is outside costs nothing."""
 import numpy as np
 import pytest
 import torch
@@ -24,7 +24,7 @@ def rasterizer(template):
 
 @pytest.fixture(scope="module")
 def people(template):
-    """The template's body, upright and facing the camera, large, small, turned and half outside, (4, V, 3)."""
+    """The template's body, upright, facing the camera, large, small, turned and half outside, (4, V, 3)."""
     body = torch.tensor(template.vertices, dtype=torch.float64)
     body = body[:, [0, 2, 1]] * torch.tensor([1.0, -1, 1])
     body = (body - (body.amin(0) + body.amax(0)) / 2) / (body.amax(0) - body.amin(0))[1]

@@ -37,10 +37,10 @@ def _check_probability(name: str, prob: float) -> float:
 class RandomTruncation(BaseTransform):
     """Shrink the person's box, so that the crop cuts the body off, as selfies do.
 
-    Place it between ``GetBBoxCenterScale`` and ``TopdownAffine`` (``RandomFlip`` may come before or after). In
-    mode 'side' the box keeps its proportions; it is scaled by a random factor and pushed to the kept side. In
-    the modes 'half_body' and 'head_shoulders' it becomes the box around these keypoints: the labelled ones, or
-    else those of the mesh; without either, the upper part of the box.
+    Place it between ``GetBBoxCenterScale`` and ``TopdownAffine`` (``RandomFlip`` may come before or after).
+    In mode 'side' the box keeps its proportions; it is scaled by a random factor and pushed to the kept side.
+    In the modes 'half_body' and 'head_shoulders' it becomes the box around these keypoints: the labelled
+    ones, or else those of the mesh; without either, the upper part of the box.
 
     Modified keys: ``bbox_center``, ``bbox_scale``.
 
@@ -233,7 +233,10 @@ class RandomOcclusion(BaseTransform):
         results['vertex_visibility'] = results['vertex_visibility'] * seen[None]
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}(prob={self.prob}, photos={self.photos!r}, max_photos={self.max_photos})'
+        return (
+            f'{type(self).__name__}(prob={self.prob}, photos={self.photos!r}, '
+            f'max_photos={self.max_photos})'
+        )
 
 
 def _read_photos(folder: str, count: int) -> list[np.ndarray]:

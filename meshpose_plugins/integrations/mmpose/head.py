@@ -176,8 +176,8 @@ def targets_of_data_samples(data_samples: Sequence, num_vertices: int, input_siz
         MeshPoseTargets with P the largest number of points of a sample (at least 1).
 
     Raises:
-        ValueError: a mesh has not num_vertices vertices, or samples differ in the number of their keypoints or
-            joints, or in the size of their masks.
+        ValueError: a mesh has not num_vertices vertices, or samples differ in the number of their keypoints
+            or joints, or in the size of their masks.
     """
     labels = [getattr(sample, "gt_instance_labels", None) or InstanceData() for sample in data_samples]
     num_points = max([label.points_xy.shape[1] for label in labels if "points_xy" in label] + [1])

@@ -57,7 +57,8 @@ def _full_targets(head, people: int) -> MeshPoseTargets:
     faces = torch.tensor(template.faces)[torch.randint(len(template.faces), (people, 100))]
     corners = xy[torch.arange(people)[:, None, None], faces]
     return MeshPoseTargets(
-        corners.mean(2), faces, torch.full((people, 100, 3), 1 / 3), torch.ones(people, 100, dtype=torch.bool),
+        corners.mean(2), faces, torch.full((people, 100, 3), 1 / 3),
+        torch.ones(people, 100, dtype=torch.bool),
         vertices, torch.ones(people, len(template.vertices), dtype=torch.bool), (width, height),
         person_mask=(torch.rand(people, height, width) > 0.5).float(),
         person_mask_valid=torch.ones(people, dtype=torch.bool),

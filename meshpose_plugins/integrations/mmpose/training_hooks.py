@@ -20,7 +20,9 @@ def _criterion(runner, hook: Hook) -> MeshPoseCriterion:
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     criterion = getattr(getattr(model, 'head', None), 'criterion', None)
     if not isinstance(criterion, MeshPoseCriterion):
-        raise ValueError(f'{type(hook).__name__} needs a model with a MeshPoseHead, got {type(model).__name__}')
+        raise ValueError(
+            f'{type(hook).__name__} needs a model with a MeshPoseHead, got {type(model).__name__}'
+        )
     return criterion
 
 
@@ -35,10 +37,10 @@ def _check_names(hook: Hook, names: Sequence[str], criterion: MeshPoseCriterion)
 
 @HOOKS.register_module()
 class LossWeightSchedule(Hook):
-    """Change loss weights by the iteration: ``[(2000, 0.0), (4000, 1.0)]`` is off, then a ramp to the full weight.
+    """Change loss weights by the iteration: ``[(2000, 0.0), (4000, 1.0)]`` is off, then a ramp, then full.
 
-    The factors multiply the ``loss_weight`` of the config, so that a loss that is switched off there stays off.
-    A weight depends on the iteration alone: a resumed run has the right one at once. A loss whose weight is 0
+    The factors multiply the ``loss_weight`` of the config: a loss that is switched off there stays off. A
+    weight depends on the iteration alone: a resumed run has the right one at once. A loss whose weight is 0
     is not computed. The weights are logged as ``weight/<name>``.
 
     Args:
@@ -47,10 +49,13 @@ class LossWeightSchedule(Hook):
         interpolation: between two pairs: 'linear' ramps, or 'step', where the earlier factor holds.
 
     Example:
-        >>> custom_hooks = [dict(type='LossWeightSchedule', factors=dict(silhouette=[(0, 0.0), (4000, 1.0)]))]
+        >>> custom_hooks = [
+        ...     dict(type='LossWeightSchedule', factors=dict(silhouette=[(0, 0.0), (4000, 1.0)]))]
     """
 
-    def __init__(self, factors: dict[str, Sequence[tuple[int, float]]], interpolation: str = 'linear') -> None:
+    def __init__(
+        self, factors: dict[str, Sequence[tuple[int, float]]], interpolation: str = 'linear'
+    ) -> None:
         if interpolation not in INTERPOLATIONS:
             raise ValueError(
                 f"LossWeightSchedule: interpolation={interpolation!r}: expected 'linear' or 'step'"
@@ -119,8 +124,8 @@ class StagedTraining(Hook):
 
     Args:
         stages: dicts with ``begin`` (first iteration; 0 in the first stage), and optionally ``losses`` (names
-            in the head's ``losses``; the others are 0 and not computed; default: all) and ``frozen`` (parts of
-            the model, e.g. ``'head.network.regression'`` or ``'backbone'``; default: none).
+            in the head's ``losses``; the others are 0 and not computed; default: all) and ``frozen`` (parts
+            of the model, e.g. ``'head.network.regression'`` or ``'backbone'``; default: none).
 
     Example:
         >>> custom_hooks = [dict(type='StagedTraining', stages=[
@@ -161,8 +166,8 @@ class StagedTraining(Hook):
         distributed = is_model_wrapper(runner.model)
         if distributed and self._freezes() and not getattr(runner.model, 'find_unused_parameters', False):
             raise ValueError(
-                'StagedTraining freezes parts of the model: training in several processes then needs the line '
-                'find_unused_parameters = True in the config'
+                'StagedTraining freezes parts of the model: training in several processes then needs the '
+                'line find_unused_parameters = True in the config'
             )
         self._current = None
 
@@ -195,9 +200,11 @@ class StagedTraining(Hook):
                     parameter.grad = None
                     self._frozen.append(parameter)
         self._current = index
+        losses, frozen = (', '.join(stage.get(key) or [default])
+                          for key, default in (('losses', 'all'), ('frozen', 'nothing')))
         runner.logger.info(
-            f"stage {index + 1} of {len(self.stages)} at iteration {runner.iter}: losses "
-            f"{', '.join(stage.get('losses') or ['all'])}; frozen: {', '.join(stage.get('frozen') or ['nothing'])}"
+            f'stage {index + 1} of {len(self.stages)} at iteration {runner.iter}: losses {losses}; frozen: '
+            f'{frozen}'
         )
 
     def _unfreeze(self) -> None:
@@ -216,7 +223,7 @@ class StagedTraining(Hook):
                 parts.append(model.get_submodule(name))
             except AttributeError:
                 raise ValueError(
-                    f"StagedTraining: the model has no part named {name!r} to freeze; e.g. 'backbone', 'neck', "
-                    "'head.network.vertexpose' and 'head.network.regression' are parts"
+                    f"StagedTraining: the model has no part named {name!r} to freeze; e.g. 'backbone', "
+                    "'neck', 'head.network.vertexpose' and 'head.network.regression' are parts"
                 ) from None
         return parts

@@ -71,18 +71,19 @@ class MeshPoseTransform(BaseTransform):
     Required keys: ``img_shape``, ``bbox_center``, ``bbox_scale``, ``input_size``; optional:
     ``bbox_rotation``, ``flip``, ``flip_direction``, ``surface_points``, ``vertices_image`` (1, V, 3),
     ``vertices_camera`` (1, V, 3), ``vertex_visibility`` (1, V), ``transformed_keypoints`` and
-    ``keypoints_visible``, and for the masks ``segmentation``, ``dp_masks`` with ``raw_ann_info['bbox']`` (which
-    give the mask where there is no segmentation), ``other_people`` (segmentations) and ``ignore_regions``
-    (polygons). Labels that are absent become empty ones (``vertices_valid`` False).
+    ``keypoints_visible``, and for the masks ``segmentation``, ``dp_masks`` with ``raw_ann_info['bbox']``
+    (which give the mask where there is no segmentation), ``other_people`` (segmentations) and
+    ``ignore_regions`` (polygons). Labels that are absent become empty ones (``vertices_valid`` False).
 
     Modified keys, now in the flipped image's frame: ``surface_points``, ``vertices_image``.
 
     Added keys: ``surface_points_crop`` (crop px; invalid outside the crop), ``vertices_crop`` (1, V, 3) crop
     px with z relative to the root joint in crop px, ``vertices_valid`` (1, V) bool, ``vertices_camera`` (1,
     V, 3) metres, mirrored and turned in the image plane with the crop, ``vertex_visibility`` (1, V) float32,
-    zero outside the crop, ``keypoints_crop`` (1, K, 2) crop px with ``keypoints_valid`` (1, K) bool (labelled,
-    visible or not), and with ``with_mask``: ``person_mask`` (1, H, W) float32 in [0, 1], ``person_mask_valid``
-    (1,) bool, and ``ignore_mask`` (1, H, W): other people, ignored regions and what lies outside the image.
+    zero outside the crop, ``keypoints_crop`` (1, K, 2) crop px with ``keypoints_valid`` (1, K) bool
+    (labelled, visible or not), and with ``with_mask``: ``person_mask`` (1, H, W) float32 in [0, 1],
+    ``person_mask_valid`` (1,) bool, and ``ignore_mask`` (1, H, W): other people, ignored regions and what lies
+    outside the image.
 
     Args:
         template: name or path of the template whose vertices the labels have.

@@ -87,8 +87,8 @@ def test_a_body_seen_end_on_is_not_shown_closer_than_a_quarter():
 
 
 def test_modes_are_drawn_by_their_weights():
-    truncate = RandomTruncation(prob=1, mode_weights=dict(side=1, half_body=1, head_shoulders=2), keep=(0.5, 0.5),
-                                padding=(2.5, 2.5))
+    truncate = RandomTruncation(prob=1, mode_weights=dict(side=1, half_body=1, head_shoulders=2),
+                                keep=(0.5, 0.5), padding=(2.5, 2.5))
     np.random.seed(0)
     sizes = [run(make_person(), GetBBoxCenterScale(), truncate)["bbox_scale"][0, 1] for _ in range(80)]
     extents = [np.ptp(KEYPOINTS[:count], axis=0) for count in (7, 13)]
@@ -162,7 +162,8 @@ def test_patches_come_from_a_folder(tmp_path):
     occlusion = RandomOcclusion(prob=1, photos=str(tmp_path), max_photos=8)
     assert len(occlusion.pictures.photos) == 8
     results = [occluded(occlusion, seed=seed)[1]["img"].astype(int) for seed in range(8)]
-    assert sum(((image[..., 0] - image[..., 1] > 120) & (image[..., 2] > 120)).sum() > 30 for image in results) >= 2
+    magenta = [(image[..., 0] - image[..., 1] > 120) & (image[..., 2] > 120) for image in results]
+    assert sum(pixels.sum() > 30 for pixels in magenta) >= 2
     assert len(occlusion.pictures.photos) == 8
 
 
@@ -171,7 +172,8 @@ def test_occlusion_is_rare_and_reproducible_as_asked():
     np.testing.assert_array_equal(results["img"], before["img"])
     images = [occluded(RandomOcclusion(prob=1), seed=4)[1]["img"] for _ in range(2)]
     np.testing.assert_array_equal(*images)
-    for arguments, message in ((dict(prob=-1), "prob must be in"), (dict(max_photos=0), "max_photos must be")):
+    for arguments, message in ((dict(prob=-1), "prob must be in"),
+                               (dict(max_photos=0), "max_photos must be")):
         with pytest.raises(ValueError, match=f"RandomOcclusion: {message}"):
             RandomOcclusion(**arguments)
     with pytest.raises(ValueError, match="put dict\\(type='RandomOcclusion'\\) after"):
@@ -184,7 +186,8 @@ def test_outside_the_image_and_other_people_are_ignored():
     other[100:160, 20:60] = 1
     person.update(other_people=[encode_mask(other)], ignore_regions=[[0, 0, 9, 0, 9, 9, 0, 9]])
     person["bbox"] = np.array([[-40, -40, 159, 199]], np.float32)
-    results = run(person, GetBBoxCenterScale(padding=1), TopdownAffine(INPUT_SIZE), MeshPoseTransform(with_mask=True))
+    results = run(person, GetBBoxCenterScale(padding=1), TopdownAffine(INPUT_SIZE),
+                  MeshPoseTransform(with_mask=True))
     ignored, mask = results["ignore_mask"][0], results["person_mask"][0]
     scale = INPUT_SIZE[0] / results["bbox_scale"][0, 0]
     corner = (np.array([0, 0]) - results["bbox_center"][0]) * scale + np.array(INPUT_SIZE) / 2

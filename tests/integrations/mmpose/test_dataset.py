@@ -158,7 +158,7 @@ def test_the_masks_of_others_in_the_image_are_ignored(folder, content):
     np.testing.assert_array_equal(others[100], [square(40, 60), square(0, 0)])
     np.testing.assert_array_equal(others[101], [square(20, 20), square(0, 0)])
     assert others[103] == others[104] == others[105] == []
-    pipeline = [dict(type='MeshPoseTransform', with_mask=True) if step['type'] == 'MeshPoseTransform' else step
+    pipeline = [dict(step, with_mask=True) if step['type'] == 'MeshPoseTransform' else step
                 for step in PIPELINE]
     dataset = build(folder, content, pipeline=pipeline)
     labels = {dataset.get_data_info(i)['id']: dataset[i]['data_samples'].gt_instance_labels

@@ -160,7 +160,7 @@ def test_wrong_schedules_are_explained(build, message):
 @pytest.mark.parametrize("hook, message", [
     (LossWeightSchedule(dict(silouette=[(0, 1.0)])), "no loss named 'silouette': the head has 'barycentric'"),
     (StagedTraining([dict(begin=0, losses=["vertices"])]), "no loss named 'vertices'"),
-    (StagedTraining([dict(begin=0, frozen=["head.regression"])]), "no part named 'head.regression' to freeze")])
+    (StagedTraining([dict(begin=0, frozen=["head.regression"])]), "no part named 'head.regression'")])
 def test_wrong_names_are_explained(whole, hook, message):
     with pytest.raises(ValueError, match=message):
         hook.before_train(whole[0])
