@@ -316,6 +316,7 @@ class MeshPoseDataset(BaseCocoStyleDataset):
             ) from error
         if problem not in self._unreadable_paths:
             self._unreadable_paths.add(problem)
+            self.dropped['image: missing or unreadable'] += 1
             print_log(f'image skipped: {problem}', logger='current', level=logging.WARNING)
 
 
