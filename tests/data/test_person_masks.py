@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from meshpose_plugins.data.densepose import PersonRecord
+from meshpose_plugins.data import PersonRecord
 from meshpose_plugins.data.person_masks import ignored_mask, part_union, person_mask, silhouettes_by_image
 from meshpose_plugins.data.rle import encode_mask
 from meshpose_plugins.data.truncation import region_box

@@ -118,8 +118,9 @@ def _checked_pairs(name: str, pairs: Sequence) -> list[tuple[int, float]]:
 class StagedTraining(Hook):
     """Train in stages: in each only some losses count, and parts of the model are frozen.
 
-    A frozen part keeps its weights and the statistics of its batch norms. The stage depends on the iteration
-    alone, so a resumed run is in the right one at once. In several processes the config also needs
+    A frozen part keeps its weights and the statistics of its batch norms, and passes no gradients on, so that
+    an untrained branch does not shape the features that it reads. The stage depends on the iteration alone, so
+    a resumed run is in the right one at once. In several processes the config also needs
     ``find_unused_parameters = True``, as frozen parts have no gradients.
 
     Args:
@@ -152,6 +153,7 @@ class StagedTraining(Hook):
                 )
         self._current: int | None = None
         self._frozen: list[nn.Parameter] = []
+        self._cuts: list = []
 
     def stage_at(self, iteration: int) -> int:
         """Index of the stage of an iteration, counted from 0."""
@@ -194,6 +196,7 @@ class StagedTraining(Hook):
             for part in self._parts(runner, self.stages[self._current]):
                 part.train()
         for part in parts:
+            self._cuts.append(part.register_forward_hook(lambda module, inputs, output: _detached(output)))
             for parameter in part.parameters():
                 if parameter.requires_grad:
                     parameter.requires_grad_(False)
@@ -210,7 +213,9 @@ class StagedTraining(Hook):
     def _unfreeze(self) -> None:
         for parameter in self._frozen:
             parameter.requires_grad_(True)
-        self._frozen = []
+        for cut in self._cuts:
+            cut.remove()
+        self._frozen, self._cuts = [], []
 
     def _freezes(self) -> bool:
         return any(stage.get('frozen') for stage in self.stages)
@@ -227,3 +232,10 @@ class StagedTraining(Hook):
                     "'neck', 'head.network.vertexpose' and 'head.network.regression' are parts"
                 ) from None
         return parts
+
+
+def _detached(output):
+    """What a part returns (tensors, or tuples and lists of them), cut off the graph."""
+    if isinstance(output, (tuple, list)):
+        return type(output)(_detached(entry) for entry in output)
+    return output.detach() if hasattr(output, 'detach') else output

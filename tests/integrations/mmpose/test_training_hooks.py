@@ -137,6 +137,18 @@ def test_a_resumed_run_is_in_the_right_stage(whole, config, begin, active):
     assert row["silhouette"] == pytest.approx(before[begin]["silhouette"])
 
 
+def test_a_frozen_branch_passes_no_gradients_on(whole):
+    runner, hook = whole[0], StagedTraining([dict(begin=0, frozen=["head.network.regression"])])
+    regression = runner.model.head.network.regression
+    feature = torch.randn(2, 1280, 4, 3, requires_grad=True)
+    positions = torch.randn(2, 499, 2)
+    hook.before_train(runner)
+    hook.before_train_iter(runner, 0)
+    assert not any(output.requires_grad for output in regression(feature, positions))
+    hook.after_train(runner)
+    assert all(output.requires_grad for output in regression(feature, positions))
+
+
 def test_steps_and_ramps():
     pairs = dict(x=[(10, 1.0), (20, 3.0)])
     ramp, step = LossWeightSchedule(pairs), LossWeightSchedule(pairs, interpolation="step")
