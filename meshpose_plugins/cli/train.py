@@ -36,6 +36,8 @@ def merged_config(args: argparse.Namespace):
     """The config with the command line applied; --cfg-options last."""
     from meshpose_plugins.integrations.mmpose import commands
     config = commands.load_config(args.config)
+    if config.get("train_cfg") is None:
+        raise ValueError(f"{args.config} is for prediction only: it has no train_cfg")
     commands.set_work_dir(config, args.config, args.work_dir)
     commands.set_visualization(config, args.show, args.show_dir, args.interval, args.wait_time)
     if args.no_validate:

@@ -13,7 +13,7 @@ from meshpose_plugins.data.masks import MASK_GRID, segmentation_mask
 from meshpose_plugins.data.rle import decode_mask
 
 if TYPE_CHECKING:
-    from meshpose_plugins.data import PersonRecord
+    from meshpose_plugins.data.person import PersonRecord
 
 
 def person_mask(

@@ -4,8 +4,10 @@ from .fusion import VisibilityFusion
 from .network import MeshPoseNetwork
 from .output import MeshPoseOutput
 from .regression import BinnedRegressor, RegressionBranch
+from .seams import SeamAverage
 from .soft_argmax import soft_argmax_1d, soft_argmax_2d, spatial_softmax_statistics
 from .vertexpose import VertexPoseBranch
 
-__all__ = ["BinnedRegressor", "MeshPoseNetwork", "MeshPoseOutput", "RegressionBranch", "VertexPoseBranch",
-           "VisibilityFusion", "average_flipped", "soft_argmax_1d", "soft_argmax_2d", "spatial_softmax_statistics"]
+__all__ = ["BinnedRegressor", "MeshPoseNetwork", "MeshPoseOutput", "RegressionBranch", "SeamAverage",
+           "VertexPoseBranch", "VisibilityFusion", "average_flipped", "soft_argmax_1d", "soft_argmax_2d",
+           "spatial_softmax_statistics"]

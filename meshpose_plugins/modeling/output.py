@@ -21,7 +21,7 @@ class MeshPoseOutput:
         xy_vertexpose: expectation of the heatmaps (x, y), heatmap px, (B, V, 2).
         xyz_regressed: the regression branch alone, crop px, (B, V, 3).
         visibility_logits: logits of the fusion weight (large: trust VertexPose), (B, V).
-        xyz_crop: the fused vertices, crop px, z relative to the root joint, (B, V, 3).
+        xyz_crop: the fused vertices, seams averaged, crop px, z relative to the root joint, (B, V, 3).
         heatmap_logsumexp: logsumexp over positions of ``gain * heatmaps``, (B, V), where the VertexPose
             branch computed it on the way (in training), else None.
         stride: crop px per heatmap px.

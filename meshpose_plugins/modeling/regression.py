@@ -55,7 +55,7 @@ class RegressionBranch(nn.Module):
 
     Four separate nets X, Y, Z, VIS on the pooled feature. X, Y, Z: expected bin, mapped affinely so that
     the first and the last bin are the ends of the range. VIS: mean over bins, a logit (MeshPose, CVPR 2024;
-    ranges are our choice).
+    the default ranges are our choice).
 
     Args:
         in_channels: channels of the feature map.

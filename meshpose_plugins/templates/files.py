@@ -40,21 +40,22 @@ def load_template(name: str | os.PathLike) -> MeshTemplate:
         ValueError: If the file is no template, or of another format version.
     """
     if isinstance(name, str) and name in builtin_templates():
-        return _read(_ASSETS / f'{name}.npz')
-    path = Path(name)
+        path = _ASSETS / f'{name}.npz'
+    else:
+        path = Path(name)
     if not path.is_file():
         raise FileNotFoundError(
             f"no template '{name}': neither a built-in one ({', '.join(builtin_templates())}) nor a file; "
             'tools/build_template.py makes template files'
         )
-    return _read(path.resolve())
+    return _read(path.resolve(), path.stat().st_mtime_ns)
 
 
 def save_template(template: MeshTemplate, path: str | os.PathLike) -> None:
     """Write a template file under a temporary name and rename it."""
     arrays = {'format_version': np.array(FORMAT_VERSION)}
     for name, value in _flatten(template).items():
-        value = np.asarray(value)
+        value = np.asarray(value, dtype=str if isinstance(value, tuple) else None)
         if name in _STORED_TYPES:
             value = value.astype(_STORED_TYPES[name])
         elif np.issubdtype(value.dtype, np.integer):
@@ -81,9 +82,12 @@ def write_arrays(path: str | os.PathLike, arrays: dict[str, np.ndarray]) -> None
 
 
 def _flatten(template: MeshTemplate) -> dict[str, object]:
-    values = {name: getattr(template, name) for name in _fields(MeshTemplate) if name != 'surface'}
-    values.update({f'surface.{name}': getattr(template.surface, name) for name in _fields(BodySurface)})
-    return values
+    """What is known of a template, by the names in the file."""
+    values = {name: vars(template)[name] for name in _fields(MeshTemplate)}
+    surface = values.pop('surface')
+    if surface is not None:
+        values.update({f'surface.{name}': vars(surface)[name] for name in _fields(BodySurface)})
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _fields(cls: type) -> list[str]:
@@ -100,7 +104,8 @@ def read_arrays(path: Path, kind: str) -> dict[str, np.ndarray]:
 
 
 @lru_cache(maxsize=8)
-def _read(path: Path) -> MeshTemplate:
+def _read(path: Path, mtime_ns: int) -> MeshTemplate:
+    """Read a file; ``mtime_ns`` makes a file that was written again another entry of the cache."""
     arrays = read_arrays(path, 'template')
     version = int(arrays.get('format_version', 0))
     if version != FORMAT_VERSION:
@@ -108,14 +113,21 @@ def _read(path: Path) -> MeshTemplate:
             f'{path}: format_version is {version}, this library reads {FORMAT_VERSION}; '
             'rebuild the file with tools/build_template.py'
         )
-    wanted = [name for name in _fields(MeshTemplate) if name != 'surface']
-    wanted += [f'surface.{name}' for name in _fields(BodySurface)]
-    missing = [name for name in wanted if name not in arrays]
+    values = {name: _restore(arrays[name]) for name in _fields(MeshTemplate) if name in arrays}
+    parts = {
+        name: _restore(arrays[key]) for name in _fields(BodySurface) if (key := f'surface.{name}') in arrays
+    }
+    missing = [name for name in ('name', 'body') if name not in values]
+    missing += ['vertices (or num_vertices)'] if not {'vertices', 'num_vertices'} & set(values) else []
+    missing += ['surface.faces'] if parts and 'faces' not in parts else []
     if missing:
         raise ValueError(f"{path} is no template file: it lacks {', '.join(missing)}")
-    values = {name: _restore(arrays[name]) for name in wanted}
-    surface = BodySurface(**{name: values.pop(f'surface.{name}') for name in _fields(BodySurface)})
-    return MeshTemplate(surface=surface, **values)
+    if parts:
+        values['surface'] = BodySurface(**{name: parts.get(name) for name in _fields(BodySurface)})
+    try:
+        return MeshTemplate(**values)
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from error
 
 
 def _restore(value: np.ndarray):
@@ -123,5 +135,7 @@ def _restore(value: np.ndarray):
     if value.dtype.kind == 'U':
         return value.item() if value.ndim == 0 else tuple(value.tolist())
     value = value.astype(np.float32 if value.dtype.kind == 'f' else np.int64)
+    if value.ndim == 0:
+        return value.item()
     value.setflags(write=False)
     return value

@@ -19,13 +19,17 @@ def encode_template_id(template: MeshTemplate) -> Tensor:
     """Name and digest of a template as bytes that fit into a state dict.
 
     Args:
-        template: its name, faces, source vertices and symmetry count, not its rest shape.
+        template: its name, and as far as they are known its faces, source vertices, symmetry and seams count,
+            without any faces the number of vertices too; not its rest shape or upsampler.
 
     Returns:
         uint8, (64,): the name in UTF-8, padded with zeros to 48 bytes, and 16 bytes of SHA-256.
     """
     digest = hashlib.sha256()
-    for array in (template.faces, template.source_vertex_ids, template.symmetry):
+    known = [getattr(template, name) for name in ("faces", "source_vertex_ids", "symmetry")
+             if template.knows(name)]
+    count = [] if template.knows("faces") else [template.num_vertices]
+    for array in (*known, template.seams, count):
         digest.update(np.ascontiguousarray(array, dtype="<i8").tobytes())
     name = template.name.encode()[:NAME_BYTES].ljust(NAME_BYTES, b"\0")
     return torch.frombuffer(bytearray(name + digest.digest()[:DIGEST_BYTES]), dtype=torch.uint8)

@@ -10,15 +10,18 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from .mesh_topology import face_permutation, topological_mirror, unique_edges
+from .partly_known import PartlyKnown
 from .parts import NUM_PARTS
 from .projection import TriangleFinder
 
 Array = TypeVar('Array', np.ndarray, Any)  # a NumPy array or a torch tensor
 
 
-@dataclass(frozen=True)
-class BodySurface:
+@dataclass(frozen=True, repr=False)
+class BodySurface(PartlyKnown):
     """A full-resolution body surface with its DensePose charts.
+
+    All but the faces may be unknown, see :class:`PartlyKnown`.
 
     Attributes:
         vertices: (N, 3) rest positions, metres, float32.
@@ -27,10 +30,16 @@ class BodySurface:
         face_uv: (M, 3, 2) chart coordinates U, V in [0, 1] of each face's corners, float32.
     """
 
-    vertices: np.ndarray
+    vertices: np.ndarray | None
     faces: np.ndarray
-    face_parts: np.ndarray
-    face_uv: np.ndarray
+    face_parts: np.ndarray | None
+    face_uv: np.ndarray | None
+
+    _needed_for = {
+        'vertices': 'rest positions say how large a body is and where annotated points lie',
+        'face_parts': 'DensePose charts need them; drawing the mesh alone does not',
+        'face_uv': 'DensePose charts need them; drawing the mesh alone does not',
+    }
 
     @cached_property
     def _chart_finder(self) -> TriangleFinder:
@@ -90,51 +99,93 @@ class BodySurface:
         return self.face_parts[faces], uv[:, 0], uv[:, 1]
 
 
-@dataclass(frozen=True)
-class MeshTemplate:
+@dataclass(frozen=True, repr=False)
+class MeshTemplate(PartlyKnown):
     """A low-poly mesh on the vertices of a body: the meaning of a network's V output channels.
 
     Every vertex is a vertex of the body, so that ground truth is ``full_vertices[source_vertex_ids]``, and
     every face lies in one DensePose part. Loaded by :func:`meshpose_plugins.templates.load_template`.
 
+    Of a network that others trained, not everything may be known: what has the default None below may be
+    missing, see :class:`PartlyKnown`.
+
     Attributes:
         name: Name of the template; data sets, checkpoints and predictions carry it.
         body: Name of the body model to whose surface it belongs.
+        num_vertices: V, the number of vertices; by default that of ``vertices``.
         vertices: (V, 3) rest positions, metres.
         faces: (F, 3) vertex ids, counter-clockwise seen from outside.
         face_parts: (F,) DensePose part 1 to 24 of each face.
         source_vertex_ids: (V,) vertex of the body that each vertex is.
         symmetry: (V,) left-right mirror partner, an involution that maps faces to faces.
-        upsampler_ids, upsampler_weights: (N, K) each body vertex as an affine combination of K template
-            vertices.
+        upsampler_ids, upsampler_weights: (N, K) each body vertex as a combination of K template vertices;
+            without ids, of all of them in order (K = V).
+        upsampler_bias: (N,) what is added to every coordinate of a body vertex, in the unit of the network
+            that learned it (crop px); None: nothing.
+        upsampler_center: (V,) weights of the point that is the upsampler's origin; None: it has none.
+        seams: (S, 2) pairs of vertices that are the same point of the body: a network's fused predictions of
+            both are averaged. No vertex is in two pairs.
         joint_names, joint_regressor: (J, V) joints as affine combinations of the vertices; the first is the
             root.
-        keypoint_names, keypoint_regressor: (17, V) COCO keypoints likewise.
+        keypoint_names, keypoint_regressor: (17, V) COCO keypoints likewise; (0, V) where none are known.
         geodesics: (V, V) distances along the full body's surface, metres.
         surface: The full-resolution surface and its charts.
     """
 
     name: str
     body: str
-    vertices: np.ndarray
-    faces: np.ndarray
-    face_parts: np.ndarray
-    source_vertex_ids: np.ndarray
-    symmetry: np.ndarray
-    upsampler_ids: np.ndarray
-    upsampler_weights: np.ndarray
-    joint_names: tuple[str, ...]
-    joint_regressor: np.ndarray
-    keypoint_names: tuple[str, ...]
-    keypoint_regressor: np.ndarray
-    geodesics: np.ndarray
-    surface: BodySurface
-    _on_device: dict = field(default_factory=dict, repr=False, compare=False)
+    num_vertices: int | None = None
+    vertices: np.ndarray | None = None
+    faces: np.ndarray | None = None
+    face_parts: np.ndarray | None = None
+    source_vertex_ids: np.ndarray | None = None
+    symmetry: np.ndarray | None = None
+    upsampler_ids: np.ndarray | None = None
+    upsampler_weights: np.ndarray | None = None
+    upsampler_bias: np.ndarray | None = None
+    upsampler_center: np.ndarray | None = None
+    seams: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+    joint_names: tuple[str, ...] = ()
+    joint_regressor: np.ndarray | None = None
+    keypoint_names: tuple[str, ...] = ()
+    keypoint_regressor: np.ndarray | None = None
+    geodesics: np.ndarray | None = None
+    surface: BodySurface | None = None
+    _on_device: dict = field(default_factory=dict, init=False, compare=False)
+
+    _needed_for = {
+        'vertices': 'rest positions say how large a body is and where annotated points lie',
+        'faces': 'its low-poly mesh cannot be drawn or exported, take annotated points, or train edges',
+        'face_parts': 'annotated points and charts of the low-poly mesh need them',
+        'source_vertex_ids': 'meshes of the body give no ground truth for it, so that it cannot be trained',
+        'symmetry': 'set flip_test=False and leave RandomFlip out of the pipeline',
+        'upsampler_weights': 'its full-resolution mesh is unknown; name a template file that has it',
+        'joint_regressor': 'errors relative to the root joint, and joint losses, need it',
+        'keypoint_regressor': 'keypoints need it',
+        'geodesics': 'distances along the body need them',
+        'surface': 'drawing and charts need the faces of the full body: '
+        'tools/import_published.py --surface FILE takes them from a file of yours',
+    }
+
+    def __post_init__(self) -> None:
+        if vars(self)['num_vertices'] is None:
+            object.__setattr__(self, 'num_vertices', len(self.vertices))
+        ids = self.seams.ravel()
+        if self.seams.shape[1:] != (2,) or len(np.unique(ids)) != len(ids):
+            raise ValueError(
+                f"template '{self.name}': seams must be (S, 2) pairs with no vertex in two of them, got "
+                f'{len(ids)} ids, {len(np.unique(ids))} different, in shape {self.seams.shape}'
+            )
+        if len(ids) and not 0 <= ids.min() <= ids.max() < self.num_vertices:
+            raise ValueError(
+                f"template '{self.name}': seams name vertices {ids.min()} to {ids.max()}, it has "
+                f'{self.num_vertices}'
+            )
 
     @property
-    def num_vertices(self) -> int:
-        """V, the number of vertices."""
-        return len(self.vertices)
+    def num_body_vertices(self) -> int:
+        """N, the number of vertices of the full-resolution surface."""
+        return len(self.upsampler_weights)
 
     @property
     def root_joint(self) -> int:
@@ -150,13 +201,18 @@ class MeshTemplate:
         """Interpolate the full body surface from low-poly vertices.
 
         Args:
-            xyz: (..., V, D) positions in any frame, a NumPy array or a torch tensor.
+            xyz: (..., V, D) positions, a NumPy array or a torch tensor; in any frame, or where the upsampler
+                has a bias, in crop px.
 
         Returns:
             (..., N, D) positions of the body's vertices, of the same kind.
         """
         self._check_vertices(xyz)
-        return self._apply('upsampler', self._upsampler_matrix, xyz)
+        full = self._apply('upsampler', self._upsampler_matrix, xyz)
+        if self.upsampler_bias is None:
+            return full
+        bias = np.array(self.upsampler_bias)[:, None]  # a copy: torch warns of read-only arrays
+        return full + (bias if isinstance(xyz, np.ndarray) else full.new_tensor(bias))
 
     def joints(self, xyz: Array) -> Array:
         """Regress the joints (..., J, D) from vertices (..., V, D), NumPy or torch."""
@@ -248,13 +304,23 @@ class MeshTemplate:
     def _face_finder(self) -> TriangleFinder:
         return TriangleFinder(self.vertices[self.faces], self.face_parts)
 
-    def _upsampler_matrix(self) -> csr_matrix:
-        count, support = self.upsampler_ids.shape
-        starts = np.arange(0, count * support + 1, support)
-        return csr_matrix(
-            (self.upsampler_weights.ravel(), self.upsampler_ids.ravel(), starts),
-            shape=(count, self.num_vertices),
-        )
+    def _upsampler_matrix(self) -> csr_matrix | np.ndarray:
+        """Everything but the bias as one linear map, (N, V): sparse if every row has ids of its own."""
+        if self.upsampler_ids is None:
+            matrix = np.asarray(self.upsampler_weights)
+        else:
+            count, support = self.upsampler_ids.shape
+            starts = np.arange(0, count * support + 1, support)
+            matrix = csr_matrix(
+                (self.upsampler_weights.ravel(), self.upsampler_ids.ravel(), starts),
+                shape=(count, self.num_vertices),
+            )
+        if self.upsampler_center is None:
+            return matrix
+        # A(x - c) + c with c = w.x is (A + (1 - A1)w) x.
+        dense = matrix.toarray() if isinstance(matrix, csr_matrix) else matrix
+        centered = dense + np.outer(1 - dense.sum(axis=1, dtype=np.float64), self.upsampler_center)
+        return centered.astype(np.float32)
 
     def _keypoint_shares(self) -> np.ndarray:
         weights = np.abs(self.keypoint_regressor)

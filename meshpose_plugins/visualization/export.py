@@ -26,7 +26,7 @@ def save_person(
     """Writes one person's mesh: metres, y up, standing on y = 0, in the vertex order of the body.
 
     The scale takes the person to be as large as the template (:func:`meters_per_pixel`). Texture coordinates
-    lay the 24 DensePose charts out in one square (:func:`atlas_uv`).
+    lay the 24 DensePose charts out in one square (:func:`atlas_uv`), where the surface has charts.
 
     Args:
         stem: path without suffix; '.obj', '.ply', '.glb' are added.
@@ -52,11 +52,11 @@ def save_person(
     person = person[0]
     if full_resolution:
         surface, xyz = template.surface, template.upsample(person)
-        faces, parts, uv = surface.faces, surface.face_parts, surface.face_uv
+        charted = surface.knows("face_parts", "face_uv")
+        faces, texture = surface.faces, atlas_uv(surface.face_parts, surface.face_uv) if charted else None
     else:
-        xyz, faces, parts, uv = person, template.faces, template.face_parts, low_poly_uv(template)
+        xyz, faces, texture = person, template.faces, atlas_uv(template.face_parts, low_poly_uv(template))
     metric = to_y_up(xyz, meters_per_pixel(person, template), floor_center(xyz))
-    texture = atlas_uv(parts, uv)
     return [WRITERS[name](f"{stem}.{name}", metric, faces, texture) for name in formats]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from meshpose_plugins.templates import MeshTemplate
+from meshpose_plugins.templates.mesh_topology import unique_edges
 
 
 def check_people(vertices: np.ndarray | Sequence[np.ndarray], num_vertices: int) -> np.ndarray:
@@ -38,7 +39,7 @@ def check_people(vertices: np.ndarray | Sequence[np.ndarray], num_vertices: int)
 def upsample_people(people: np.ndarray, template: MeshTemplate) -> np.ndarray:
     """Full-resolution vertices (P, N, 3) of low-poly ones (P, V, 3); P may be 0."""
     if not len(people):
-        return np.zeros((0, len(template.surface.vertices), 3), dtype=np.float32)
+        return np.zeros((0, template.num_body_vertices, 3), dtype=np.float32)
     return template.upsample(people)
 
 
@@ -48,7 +49,8 @@ def meters_per_pixel(
 ) -> float:
     """Estimates a person's scale from the lengths of the mesh's edges, which hardly change with the pose.
 
-    A picture alone does not tell the scale: this takes the person to be as large as the template.
+    A picture alone does not tell the scale: this takes the person to be as large as the template, or where
+    its low-poly mesh is unknown, as large as the full body.
 
     Args:
         vertices: (V, 3) x, y and relative z in image px.
@@ -58,10 +60,15 @@ def meters_per_pixel(
         Metres per pixel.
 
     Raises:
-        ValueError: a mesh without extent.
+        ValueError: a mesh without extent, or a template without rest positions.
     """
-    start, end = template.edges[:, 0], template.edges[:, 1]
-    rest = np.linalg.norm(template.vertices[start] - template.vertices[end], axis=-1)
+    if template.knows("vertices", "faces"):
+        rest_vertices, edges = template.vertices, template.edges
+    else:
+        rest_vertices, edges = template.surface.vertices, unique_edges(template.surface.faces)
+        vertices = template.upsample(vertices)
+    start, end = edges[:, 0], edges[:, 1]
+    rest = np.linalg.norm(rest_vertices[start] - rest_vertices[end], axis=-1)
     pixels = np.linalg.norm(vertices[start] - vertices[end], axis=-1)
     if not pixels.sum() > 0:
         raise ValueError("the mesh has no extent: all its vertices lie in one point")

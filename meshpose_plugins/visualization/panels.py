@@ -98,8 +98,9 @@ def draw_panels(
 ) -> np.ndarray:
     """Draws the overview of one photograph: input with boxes, meshes, side view, DensePose coordinates.
 
-    The side view turns every person by 90 degrees about the vertical axis through the middle of his or her
-    mesh, as seen from the left border of the picture: who faces the camera looks to the right.
+    A surface without charts has no fourth panel. The side view turns every person by 90 degrees about the
+    vertical axis through the middle of his or her mesh, as seen from the left border of the picture: who faces
+    the camera looks to the right.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -110,7 +111,7 @@ def draw_panels(
         panel_size: longer side of one panel in px; the photograph is scaled to it.
 
     Returns:
-        (height, width, 3) uint8 RGB, four panels side by side under their titles.
+        (height, width, 3) uint8 RGB, the panels side by side under their titles.
 
     Raises:
         ValueError: an image that is not uint8 RGB, vertices of another template or not finite, bad boxes.
@@ -129,8 +130,9 @@ def draw_panels(
         "input": draw_boxes(photo, (boxes + 0.5) * scale - 0.5),
         "mesh": overlay_people(photo, people, template, wireframe=wireframe),
         "side view": _draw_meshes(paper, _turned(full), template, alpha=1.0),
-        "DensePose I, U, V": _draw_iuv(gray, _layered(full, people), template),
     }
+    if template.surface.knows("face_parts", "face_uv"):
+        panels["DensePose I, U, V"] = _draw_iuv(gray, _layered(full, people), template)
     return np.concatenate([_titled(picture, title) for title, picture in panels.items()], axis=1)
 
 
@@ -162,14 +164,9 @@ def _turned(full: np.ndarray) -> np.ndarray:
     return turned
 
 
-def template_size(template: MeshTemplate) -> int:
-    """Number of vertices N of the template's full-resolution surface."""
-    return len(template.surface.vertices)
-
-
 def _draw_meshes(image: np.ndarray, full: np.ndarray, template: MeshTemplate, alpha: float) -> np.ndarray:
     def paint(raster, points, faces):
-        colors = np.repeat([person_color(k) for k in range(len(full))], template_size(template), axis=0)
+        colors = np.repeat([person_color(k) for k in range(len(full))], template.num_body_vertices, axis=0)
         return shade(raster, points, faces, colors)
 
     return _draw_scene(image, full, template, alpha, paint)
@@ -194,7 +191,8 @@ def _draw_scene(
     left, top, right, bottom = window
     height, width = bottom - top, right - left
     samples = 2 if height * width <= LARGE_AREA else 1
-    faces = np.concatenate([template.surface.faces + template_size(template) * k for k in range(len(full))])
+    count = template.num_body_vertices
+    faces = np.concatenate([template.surface.faces + count * k for k in range(len(full))])
     local = full.reshape(-1, 3) - np.float32([left, top, 0])
     raster, points = rasterize_supersampled(local, faces, height, width, samples)
     picture = average_blocks(paint(raster, points, faces), samples)

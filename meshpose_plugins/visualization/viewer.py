@@ -63,7 +63,7 @@ def write_viewer(
         )
     scene = {
         "faces": _encode(template.surface.faces, "<u4"),
-        "edges": _encode(template.source_vertex_ids[template.edges], "<u4"),
+        "edges": _encode(_edges(template), "<u4"),
         "parts": _encode(_vertex_parts(template), "u1"),
         "partColors": np.round(PART_COLORS, 3).tolist(),
         "people": _people(people, template, names),
@@ -92,11 +92,19 @@ def _people(people: np.ndarray, template: MeshTemplate, names: Sequence[str]) ->
     ]
 
 
+def _edges(template: MeshTemplate) -> np.ndarray:
+    """(E, 2) body vertices of the low-poly edges; none where the low-poly mesh is unknown."""
+    if not template.knows("source_vertex_ids", "faces"):
+        return np.zeros((0, 2), dtype=np.int64)
+    return template.source_vertex_ids[template.edges]
+
+
 def _vertex_parts(template: MeshTemplate) -> np.ndarray:
-    """(N,) a part of each vertex; vertices on chart borders take the one of their last face."""
+    """(N,) a part of each vertex, on chart borders that of the last face; 0 without charts."""
     surface = template.surface
-    parts = np.zeros(len(surface.vertices), dtype=np.uint8)
-    parts[surface.faces] = surface.face_parts[:, None]
+    parts = np.zeros(template.num_body_vertices, dtype=np.uint8)
+    if surface.knows("face_parts"):
+        parts[surface.faces] = surface.face_parts[:, None]
     return parts
 
 

@@ -122,13 +122,18 @@ def rewrite_checkpoint(source: str | Path, destination: str | Path) -> list[str]
             f'{source}: expected a dictionary as MMEngine saves it, got {type(checkpoint).__name__}'
         )
     objects = make_plain(checkpoint)
-    temporary = f'{destination}.{os.getpid()}.tmp'
+    write_checkpoint(checkpoint, destination)
+    return objects
+
+
+def write_checkpoint(checkpoint: dict, path: str | Path) -> None:
+    """Save a checkpoint under a temporary name and rename it."""
+    temporary = f'{path}.{os.getpid()}.tmp'
     try:
         torch.save(checkpoint, temporary)
-        os.replace(temporary, destination)
+        os.replace(temporary, path)
     finally:
         Path(temporary).unlink(missing_ok=True)
-    return objects
 
 
 def _to_plain(value, path: tuple, types: dict, objects: list):

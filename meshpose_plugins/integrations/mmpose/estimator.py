@@ -4,11 +4,14 @@ from __future__ import annotations
 from typing import Tuple
 
 import torch
+from mmengine.logging import print_log
 from mmpose.models.pose_estimators import TopdownPoseEstimator
 from mmpose.registry import MODELS
 from torch import Tensor
 
 from meshpose_plugins.data.affine import crop_to_image
+
+from .pretrained import report_pretrained
 
 
 @MODELS.register_module()
@@ -25,6 +28,15 @@ class MeshPoseEstimator(TopdownPoseEstimator):
     def __init__(self, *args, channels_last: bool = False, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.channels_last = channels_last
+        # Backbones freeze their stages in train(); DistributedDataParallel has to find them frozen.
+        self.train()
+
+    def init_weights(self) -> None:
+        """Initialise as MMEngine does; log how much of the backbone a pretrained checkpoint filled."""
+        report = report_pretrained(self.backbone, "backbone")
+        super().init_weights()
+        if report is not None:
+            print_log(report, logger="current")
 
     def extract_feat(self, inputs: Tensor) -> Tuple[Tensor, ...]:
         """Backbone and neck features of crops (B, 3, H, W)."""

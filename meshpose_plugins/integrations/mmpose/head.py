@@ -83,7 +83,7 @@ class MeshPoseHead(BaseHead):
             MODELS.build(dict(vertexpose, in_channels=channels, num_vertices=num_vertices)),
             MODELS.build(dict(regression, in_channels=regression_channels, num_vertices=num_vertices,
                               input_size=self.input_size)),
-            MODELS.build(dict(fusion)), stride=stride)
+            MODELS.build(dict(fusion)), stride=stride, seams=self.template.seams)
         self.criterion = MeshPoseCriterion(_build_losses(losses, template))
         self.register_buffer("template_id", encode_template_id(self.template))
 

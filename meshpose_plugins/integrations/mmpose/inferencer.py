@@ -102,7 +102,9 @@ class MeshPoseInferencer(BaseMMPoseInferencer):
         model.cfg = cfg
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # MMPose says where it found configs/_base_/datasets/coco.py
-            model.dataset_meta = dataset_meta_from_config(cfg, 'train')
+            # A config for prediction alone has no training data.
+            kind = 'train' if 'train_dataloader' in cfg else 'test'
+            model.dataset_meta = dataset_meta_from_config(cfg, kind)
         return model.to(device).eval()
 
     def _init_collate(self, cfg):

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import List, Optional, Sequence
 
-from mmcv.cnn import ConvModule, build_activation_layer
+from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
 from mmpose.registry import MODELS
 from torch import Tensor, nn
@@ -22,16 +22,14 @@ class FinestLevelFPN(BaseModule):
         in_channels: channels of every level, finest first; each level has half the resolution of the one
             before.
         out_channels: channels of the merged map.
-        num_convs: 3x3 convolutions on the merged map; 0: only the activation.
+        num_convs: 3x3 convolutions on the merged map.
         norm_cfg: config of the norms.
         act_cfg: config of the activations.
-        upsample_cfg: arguments of torch's interpolate, level by level.
         init_cfg: MMEngine's initialisation config.
     """
 
     def __init__(self, in_channels: Sequence[int], out_channels: int, num_convs: int = 1,
                  norm_cfg: dict = dict(type="BN"), act_cfg: dict = dict(type="ReLU"),
-                 upsample_cfg: dict = dict(mode="nearest"),
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
         self.in_channels = tuple(in_channels)
@@ -40,8 +38,7 @@ class FinestLevelFPN(BaseModule):
             for channels in in_channels)
         self.convs = nn.Sequential(*[
             ConvModule(out_channels, out_channels, 3, padding=1, norm_cfg=norm_cfg, act_cfg=act_cfg)
-            for _ in range(num_convs)]) if num_convs else build_activation_layer(dict(act_cfg))
-        self.upsample_cfg = dict(upsample_cfg)
+            for _ in range(num_convs)])
 
     def forward(self, inputs: Sequence[Tensor]) -> List[Tensor]:
         """Merge.
@@ -57,6 +54,6 @@ class FinestLevelFPN(BaseModule):
                              "the channels of all levels of backbone.out_indices")
         merged = self.laterals[-1](inputs[-1])
         for lateral, level in zip(list(self.laterals)[-2::-1], inputs[-2::-1]):
-            upsampled = functional.interpolate(merged, size=level.shape[-2:], **self.upsample_cfg)
+            upsampled = functional.interpolate(merged, size=level.shape[-2:], mode="nearest")
             merged = lateral(level) + upsampled
         return [self.convs(merged), inputs[-1]]

@@ -96,7 +96,7 @@ class MeshPoseTransform(BaseTransform):
         self.template = template
         self.use_udp = use_udp
         self.with_mask = with_mask
-        self.symmetry = np.asarray(load_template(template).symmetry)
+        self._template = load_template(template)
 
     def transform(self, results: dict) -> dict:
         """Carry the labels of one person; see the class for the keys."""
@@ -116,6 +116,12 @@ class MeshPoseTransform(BaseTransform):
             self._carry_mask(results, compose(crop, flip), (height, width))
         return results
 
+    def _symmetry(self, matrix: np.ndarray) -> np.ndarray:
+        """The template's left-right permutation (V,), which has to be known only where the map mirrors."""
+        if is_mirror(matrix):
+            return np.asarray(self._template.symmetry)
+        return np.arange(self._template.num_vertices)
+
     def _check_same_crop(self, results: dict, crop: np.ndarray) -> None:
         """Raise if ``TopdownAffine`` took the keypoints elsewhere, as with another ``use_udp``."""
         before, after = results.get('keypoints'), results.get('transformed_keypoints')
@@ -133,15 +139,15 @@ class MeshPoseTransform(BaseTransform):
     def _carry_points(self, results: dict, flip: np.ndarray, crop: np.ndarray) -> None:
         """Set ``surface_points`` (flipped image px) and ``surface_points_crop`` (crop px)."""
         points = results.get('surface_points')
-        points = SurfacePoints.empty() if points is None else carry_points(points, flip, self.symmetry)
+        points = SurfacePoints.empty() if points is None else carry_points(points, flip, self._symmetry(flip))
         results['surface_points'] = points
-        in_crop = carry_points(points, crop, self.symmetry)
+        in_crop = carry_points(points, crop, self._symmetry(crop))
         results['surface_points_crop'] = in_crop.inside(*results['input_size'])
 
     def _carry_mesh(self, results: dict, flip: np.ndarray, crop: np.ndarray) -> None:
         """Set the mesh labels; without a mesh they are zeros and ``vertices_valid`` is False."""
         vertices = results.get('vertices_image')
-        count = len(self.symmetry)
+        count = self._template.num_vertices
         if vertices is None:
             for key in ('vertices_image', 'vertices_crop', 'vertices_camera'):
                 results[key] = np.zeros((1, count, 3), np.float32)
@@ -154,12 +160,12 @@ class MeshPoseTransform(BaseTransform):
                 f"(1, {count}, 3) for template '{self.template}', got {vertices.shape}"
             )
         whole = compose(crop, flip)
-        order = self.symmetry if is_mirror(whole) else slice(None)
-        results['vertices_image'] = carry_vertices(vertices, flip, self.symmetry)
-        results['vertices_crop'] = carry_vertices(vertices, whole, self.symmetry)
+        symmetry = self._symmetry(whole)
+        results['vertices_image'] = carry_vertices(vertices, flip, self._symmetry(flip))
+        results['vertices_crop'] = carry_vertices(vertices, whole, symmetry)
         results['vertices_valid'] = np.ones((1, count), bool)
-        results['vertices_camera'] = carry_camera_vertices(results['vertices_camera'], whole, self.symmetry)
-        visible = np.asarray(results['vertex_visibility'], np.float32)[:, order]
+        results['vertices_camera'] = carry_camera_vertices(results['vertices_camera'], whole, symmetry)
+        visible = np.asarray(results['vertex_visibility'], np.float32)[:, symmetry]
         inside = inside_frame(results['vertices_crop'], *results['input_size'])
         results['vertex_visibility'] = visible * inside
 

@@ -35,7 +35,8 @@ def labelled_samples(batch: int, num_vertices: int, width: int, height: int) -> 
 
 def test_there_are_configs():
     names = " ".join(path.name for path in CONFIGS)
-    for backbone in ("resnet18", "mobilenetv3", "cspnext-tiny", "hrnet-w32", "lite"):
+    for backbone in ("resnet18", "mobilenetv3", "cspnext-tiny", "hrnet-w32_384x288", "hrnet-w32_published",
+                     "lite"):
         assert backbone in names
 
 

@@ -63,6 +63,14 @@ def test_flip_test_mirrors_with_the_image(model, image):
     assert np.abs(difference).max() < 0.05
 
 
+def test_frozen_stages_are_frozen_from_the_start():
+    config = Config.fromfile(str(CONFIG))
+    init_default_scope(config.default_scope)
+    built = MODELS.build(dict(config.model, backbone=dict(config.model.backbone, frozen_stages=2)))
+    frozen = {name for name, parameter in built.named_parameters() if not parameter.requires_grad}
+    assert frozen and all(name.startswith("backbone.") for name in frozen)
+
+
 def test_tensor_mode_returns_the_output(model):
     crops = torch.randn(2, 3, 128, 96)
     with torch.no_grad():

@@ -120,7 +120,9 @@ def test_two_processes_train_the_same_weights(config, folder):
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2",
                "--master_port", str(port), str(ROOT / "tools/train.py"), str(config), "--launcher", "pytorch",
                "--work-dir", str(work_dir), "--cfg-options", "train_cfg.max_iters=2",
-               "train_cfg.val_interval=2", "train_dataloader.batch_size=4", "val_dataloader.batch_size=4"]
+               "train_cfg.val_interval=2", "train_dataloader.batch_size=4", "val_dataloader.batch_size=4",
+               # Frozen parameters have to be known before the model is wrapped, or the second step fails.
+               "model.backbone.frozen_stages=2"]
     environment = dict(os.environ, OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="",
                        PYTHONPATH=os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
