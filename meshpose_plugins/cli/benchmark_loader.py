@@ -10,7 +10,7 @@ def main(argv: list[str] | None = None) -> int:
     """Print tables of times; returns the exit code."""
     parser = argparse.ArgumentParser(prog='benchmark_loader', description=__doc__)
     parser.add_argument('config', help='config file of a training, whose data are there')
-    parser.add_argument('--threads', type=int, default=1, help='CPU threads of the training step (default: 1)')
+    parser.add_argument('--threads', type=int, default=1, help='CPU threads of the step (default: 1)')
     parser.add_argument('--repeats', type=int, default=5, help='batches timed (default: 5)')
     parser.add_argument('--samples', type=int, default=100, help='samples of each data set (default: 100)')
     args = parser.parse_args(argv)

@@ -20,14 +20,14 @@ def _parser() -> argparse.ArgumentParser:
     add('files', nargs='+', help="the data set's files; for 3dpw also folders of sequence files")
     add('--out', required=True, help='folder for annotations.json and meshes.npz')
     add('--template', default='anny', help='name or path of the template (default anny)')
-    add('--correspondence', help="for a template on another body than the data set's: the correspondence from the "
-        "data set's body to it (default BODY_to_BODY where one ships, such as smpl_to_anny)")
+    add('--correspondence', help="for a template on another body than the data set's: the correspondence "
+        "from that to it (default BODY_to_BODY where one ships, such as smpl_to_anny)")
     add('--model-path', required=True,
         help='your SMPL or SMPL-X model file, or the folder with those of each gender')
     add('--gender', choices=('neutral', 'female', 'male'),
         help='use this body for all people; default: as each person says')
-    add('--images', help="folder of the images, which the files' paths start at; reads sizes, checks that each "
-        'image is there')
+    add('--images', help="folder that the files' image paths start at; reads sizes, leaves out people whose "
+        'image is missing')
     add('--focal', type=float, help='focal length in px for people whose file names no camera')
     add('--quiet', action='store_true', help='no progress bar')
     return parser

@@ -13,7 +13,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("config", help="config file of a training")
     parser.add_argument("--split", choices=("train", "val", "test"), default="train", help="default: train")
     parser.add_argument("--count", type=int, default=24, help="samples to draw (default 24)")
-    parser.add_argument("--out", help="folder for the pictures (default: work_dirs/inspect/<name of the config>)")
+    parser.add_argument("--out", help="folder for pictures (default: work_dirs/inspect/<name of the config>)")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction,
                         help="changes of the config: key=value, nested keys with dots")
     return parser.parse_args(argv)

@@ -196,7 +196,7 @@ def ignore_regions(image: dict, where: str) -> list[list[float]] | None:
             regions.append(corners.ravel().tolist())
     except (TypeError, ValueError):
         raise ValueError(
-            f'{where}: ignore_regions_x and ignore_regions_y must be equally many lists of 3 or more numbers, '
-            f'got {str(xs)[:60]} and {str(ys)[:60]}'
+            f'{where}: ignore_regions_x and ignore_regions_y must be equally many lists of 3 or more '
+            f'numbers, got {str(xs)[:60]} and {str(ys)[:60]}'
         ) from None
     return regions

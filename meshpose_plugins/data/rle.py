@@ -154,7 +154,9 @@ def mask_runs(rle: dict) -> tuple[np.ndarray, tuple[int, int]]:
         try:
             runs = np.asarray(counts, np.int64).reshape(-1)
         except (TypeError, ValueError, OverflowError):
-            raise ValueError(f'run-length mask: counts must be numbers or text, got {str(counts)[:80]}') from None
+            raise ValueError(
+                f'run-length mask: counts must be numbers or text, got {str(counts)[:80]}'
+            ) from None
     if height <= 0 or width <= 0 or (runs < 0).any() or runs.sum() != height * width:
         raise ValueError(
             f'run-length mask: runs sum to {int(runs.sum())}, size {height} x {width} needs {height * width}'

@@ -64,7 +64,7 @@ class CropLabels:
 
 
 def parts_of_triangles(vertex_ids: np.ndarray, template: MeshTemplate) -> np.ndarray:
-    """Return the DensePose part (P,) of template triangles given by their vertices (P, 3), 0 for no triangle."""
+    """Return the DensePose part (P,) of template triangles given by their vertices (P, 3), else 0."""
     def keys(triangles: np.ndarray) -> np.ndarray:
         a, b, c = np.sort(np.asarray(triangles, np.int64), axis=1).T
         return (a * template.num_vertices + b) * template.num_vertices + c
@@ -149,7 +149,7 @@ def _mesh_panel(image, labels: CropLabels, template: MeshTemplate, factor: int) 
         return image
     seen = np.ones(len(labels.vertices)) if labels.visibility is None else labels.visibility
     colors = np.where(seen[:, None] > 0.5, np.float32(MESH_COLOR), np.float32(HIDDEN_COLOR))
-    return overlay_mesh(image, _enlarge(labels.vertices, factor), template.faces, color=colors.astype(np.float32))
+    return overlay_mesh(image, _enlarge(labels.vertices, factor), template.faces, color=colors)
 
 
 def _mask_panel(image, labels: CropLabels) -> np.ndarray:
@@ -157,7 +157,7 @@ def _mask_panel(image, labels: CropLabels) -> np.ndarray:
     for mask, color in ((labels.person_mask, MASK_COLOR), (labels.ignore_mask, IGNORED_COLOR)):
         if mask is not None:
             size = (image.shape[1], image.shape[0])
-            share = 0.55 * cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)[..., None]
+            share = 0.55 * cv2.resize(mask.astype(np.float32), size)[..., None]
             picture = picture * (1 - share) + color * share
     return picture.astype(np.uint8)
 
@@ -189,5 +189,6 @@ def _titled(panel: np.ndarray, title: str, height: int) -> np.ndarray:
 
 
 def _text(strip: np.ndarray, text: str) -> np.ndarray:
-    cv2.putText(strip, text, (5, TITLE_HEIGHT - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (235, 235, 235), 1, cv2.LINE_AA)
+    place, font = (5, TITLE_HEIGHT - 6), cv2.FONT_HERSHEY_SIMPLEX
+    cv2.putText(strip, text, place, font, 0.4, (235, 235, 235), 1, cv2.LINE_AA)
     return strip

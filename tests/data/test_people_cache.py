@@ -1,4 +1,4 @@
-"""DensePose files of the true formats: masks, PoseTrack, images with holes, the report, and the cache beside them."""
+"""DensePose files of the true formats: masks, PoseTrack, broken images, the report, and the cache."""
 import json
 import logging
 
@@ -25,7 +25,8 @@ def annotation(identity, points=10, **changes):
         id=identity, image_id=1, category_id=1, iscrowd=0, bbox=[20.0, 10, 80, 120], area=4000.5,
         segmentation=[[20.0, 10, 100, 10, 100, 130, 20, 130]],
         dp_masks=encode_labels(labels, 14),
-        dp_x=rng.uniform(0, 255, points).round(3).tolist(), dp_y=rng.uniform(0, 255, points).round(3).tolist(),
+        dp_x=rng.uniform(0, 255, points).round(3).tolist(),
+        dp_y=rng.uniform(0, 255, points).round(3).tolist(),
         dp_I=rng.integers(1, 25, points).astype(float).tolist(),
         dp_U=rng.random(points).round(6).tolist(), dp_V=rng.random(points).round(6).tolist())
     values.update(changes)
@@ -34,7 +35,8 @@ def annotation(identity, points=10, **changes):
 
 def plain(identity, **changes):
     """An annotation of the DensePose-COCO files that nobody annotated densely."""
-    return annotation(identity, dp_x=None, dp_y=None, dp_I=None, dp_U=None, dp_V=None, dp_masks=None, **changes)
+    dense = ('dp_x', 'dp_y', 'dp_I', 'dp_U', 'dp_V', 'dp_masks')
+    return annotation(identity, **dict.fromkeys(dense), **changes)
 
 
 def write(path, *annotations, images=None, **lists):
@@ -48,8 +50,8 @@ def same(a, b):
     """Compare two lists of records field by field."""
     assert len(a) == len(b)
     for one, other in zip(a, b):
-        for name in ('annotation_id', 'image_id', 'file_name', 'image_size', 'area', 'iscrowd', 'segmentation',
-                     'dp_masks', 'ignore_regions'):
+        for name in ('annotation_id', 'image_id', 'file_name', 'image_size', 'area', 'iscrowd',
+                     'segmentation', 'dp_masks', 'ignore_regions'):
             assert getattr(one, name) == getattr(other, name), name
         np.testing.assert_array_equal(one.bbox, other.bbox)
         for name in ('keypoints', 'points'):
@@ -195,12 +197,13 @@ def test_broken_masks_are_left_out_named_and_counted(tmp_path, changes, match):
 
 
 def test_a_mask_of_an_image_without_a_size_is_taken(tmp_path):
-    path = write(tmp_path / 'a.json', annotation(2, segmentation=SMALL), images=[dict(id=1, file_name='a.jpg')])
+    images = [dict(id=1, file_name='a.jpg')]
+    path = write(tmp_path / 'a.json', annotation(2, segmentation=SMALL), images=images)
     assert DensePoseCoco(path, TEMPLATE)[0].segmentation == SMALL
 
 
 def test_broken_images_take_only_their_people_along(tmp_path):
-    images = [dict(id=1, file_name='a.jpg', width=200, height=150), dict(id=2), dict(id=3, file_name=5), 'image']
+    images = [dict(id=1, file_name='a.jpg', width=200, height=150), dict(id=2), dict(id=3, file_name=5), 'x']
     path = write(tmp_path / 'a.json', annotation(2), annotation(3, image_id=2), images=images)
     read = DensePoseCoco(path, TEMPLATE, on_error='skip')
     assert [record.annotation_id for record in read] == [2]
@@ -215,12 +218,12 @@ def test_densepose_posetrack(tmp_path):
     keypoints = np.column_stack([np.arange(17), np.arange(17) + 50, np.ones(17)])
     images = [dict(id=10000010001, file_name='images/val/000001_mpii_test/000000.jpg', width=200, height=150,
                    is_labeled=True, vid_id='000001', frame_id=10000010001,
-                   ignore_regions_x=[[10, 50, 50, 10], [1, 2, 3]], ignore_regions_y=[[10, 10, 30, 30], [4, 5, 9]]),
+                   ignore_regions_x=[[10, 50, 50, 10], [1, 2, 3]],
+                   ignore_regions_y=[[10, 10, 30, 30], [4, 5, 9]]),
               dict(id=2, file_name='b.jpg', width=200, height=150, ignore_regions_x=[], ignore_regions_y=[])]
     person = dict(id=1, name='person', supercategory='person', keypoints=POSETRACK_KEYPOINTS)
-    path = write(tmp_path / 'p.json', annotation(2, image_id=10000010001, keypoints=keypoints.ravel().tolist(),
-                                                 track_id=3), annotation(3, image_id=2), images=images,
-                 categories=[person])
+    tracked = annotation(2, image_id=10000010001, keypoints=keypoints.ravel().tolist(), track_id=3)
+    path = write(tmp_path / 'p.json', tracked, annotation(3, image_id=2), images=images, categories=[person])
     read = DensePoseCoco(path, TEMPLATE)
     expected = keypoints.copy()
     expected[1:3] = 0  # the eyes are not annotated

@@ -1,4 +1,4 @@
-"""The real DensePose annotation of 125 points, through the whole reader; skipped where it or the charts are absent."""
+"""The real DensePose annotation of 125 points through the whole reader; skipped where it is absent."""
 import json
 
 import numpy as np
@@ -25,7 +25,8 @@ def test_all_points_of_the_real_annotation_reach_anny(tmp_path, request):
         i, u, v, x, y, crop = (file[name] for name in ('I', 'U', 'V', 'x', 'y', 'ICrop'))
     height, width = crop.shape[:2]
     fields = dict(dp_x=x / width * 255, dp_y=y / height * 255, dp_I=i, dp_U=u, dp_V=v)
-    annotation = dict(id=1, image_id=1, bbox=[0, 0, width, height], **{k: a.tolist() for k, a in fields.items()})
+    annotation = {name: values.tolist() for name, values in fields.items()}
+    annotation.update(id=1, image_id=1, bbox=[0, 0, width, height])
     path = tmp_path / 'densepose_coco_2014_minival.json'
     path.write_text(json.dumps(dict(images=[dict(id=1, file_name='crop.jpg', width=width, height=height)],
                                     annotations=[annotation])))

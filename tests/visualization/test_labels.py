@@ -60,18 +60,22 @@ def test_labels_out_of_the_crop_are_drawn_beside_it():
     assert reds(labels) > 0 and 'mesh 100% in crop' in labels.describe(96, 128)
     vertices[0] = [48, 64, 0]
     assert reds(labels) == 0
-    keypoints = CropLabels(keypoints=np.float32([[110, 5], [300, 5]]), keypoints_valid=np.array([True, False]))
+    valid = np.array([True, False])
+    keypoints = CropLabels(keypoints=np.float32([[110, 5], [300, 5]]), keypoints_valid=valid)
     assert reds(keypoints) > 0 and keypoints.describe(96, 128) == '1 keypoints'
 
 
 def test_the_mesh_panel_tells_hidden_vertices():
     rest = np.asarray(TEMPLATE.vertices)
     vertices = np.float32(np.column_stack([48 + 60 * rest[:, 0], 110 - 60 * rest[:, 2], 60 * rest[:, 1]]))
-    seen, hidden = (panels_of(CropLabels(vertices=vertices, visibility=np.full(len(rest), value)))[2].astype(int)
-                    for value in (1.0, 0.0))
+    seen, hidden = (
+        panels_of(CropLabels(vertices=vertices, visibility=np.full(len(rest), value)))[2].astype(int)
+        for value in (1.0, 0.0)
+    )
     drawn = np.abs(seen - 100).sum(2) > 60
     assert drawn.mean() > 0.05
-    assert (seen[drawn, 1] > seen[drawn, 0]).mean() > 0.9 and (hidden[drawn, 0] > hidden[drawn, 1]).mean() > 0.9
+    assert (seen[drawn, 1] > seen[drawn, 0]).mean() > 0.9
+    assert (hidden[drawn, 0] > hidden[drawn, 1]).mean() > 0.9
 
 
 def test_samples_without_labels_and_wrong_crops():

@@ -51,8 +51,8 @@ def convert_people(
         template: the template.
         load_body: gives the body of a gender ('neutral', 'female', 'male').
         out: folder to write to.
-        image_root: folder of the images, to read sizes that the file lacks and to leave out people whose image
-            is missing; None trusts the file.
+        image_root: folder of the images, to read sizes that the file lacks and to leave out people whose
+            image is missing; None trusts the file.
         focal: focal length in px for people whose file names no camera; None places these by 2-D joints.
         correspondence: for a template on another body, name or file of the correspondence from the people's
             body to it, such as 'smpl_to_anny'.
@@ -80,7 +80,7 @@ def convert_people(
 
 
 class _Corners:
-    """The template's vertices as places on the people's body: three of its vertices each, and their weights."""
+    """The template's vertices as places on the people's body: three of its vertices each, and weights."""
 
     def __init__(self, people: ParametricPeople, template: MeshTemplate, correspondence) -> None:
         self.template, self.carried = template, None
@@ -89,9 +89,9 @@ class _Corners:
         found = None if correspondence is None else load_correspondence(correspondence)
         if found is None or (found.source, found.target) != (people.body, template.body):
             raise ValueError(
-                f"{people.source}: has parameters of '{people.body}', but template '{template.name}' lies on the "
-                f"body '{template.body}'; give a template of '{people.body}' (tools/build_template.py makes one), "
-                f"or correspondence='{people.body}_to_{template.body}'"
+                f"{people.source}: has parameters of '{people.body}', but template '{template.name}' lies on "
+                f"the body '{template.body}'; give a template of '{people.body}' (tools/build_template.py "
+                f"makes one), or correspondence='{people.body}_to_{template.body}'"
                 + (f" (the one given leads from '{found.source}' to '{found.target}')" if found else '')
             )
         self.carried = found.points(template.surface)
@@ -101,9 +101,9 @@ class _Corners:
         if self.carried is None:
             ids = np.repeat(self.template.source_vertex_ids[:, None], 3, axis=1)
             return ids, np.full(ids.shape, 1 / 3)
-        kinds = np.zeros(max(len(faces), self.template.num_vertices), np.int64)
-        finder = TriangleFinder(self.carried[faces], kinds[:len(faces)])
-        found, weights, _ = finder(self.template.vertices.astype(np.float64), kinds[:self.template.num_vertices])
+        finder = TriangleFinder(self.carried[faces], np.zeros(len(faces), np.int64))
+        wanted = self.template.vertices.astype(np.float64)
+        found, weights, _ = finder(wanted, np.zeros(len(wanted), np.int64))
         return faces[found], weights
 
 
@@ -163,7 +163,9 @@ class _Converter:
         if not np.isfinite(extrinsics).all():
             return 'person: camera is not finite'
         turn = extrinsics[:3, :3]
-        vertices, joints = (points[k].astype(np.float64) @ turn.T for points in (posed.vertices, posed.joints))
+        vertices, joints = (
+            points[k].astype(np.float64) @ turn.T for points in (posed.vertices, posed.joints)
+        )
         placed = place(vertices, joints, turn @ transl + extrinsics[:3, 3],
                        self._intrinsics(people.intrinsics[k], size), people.joints2d[k])
         if isinstance(placed, str):
@@ -179,10 +181,11 @@ class _Converter:
         # A vertex between three of the body's is seen where the nearest of them is.
         nearest = np.take_along_axis(ids, weights.argmax(1)[:, None], 1)[:, 0]
         seen = vertex_visibility(Raster(canvas, canvas, canvas), xyz.astype(np.float32), faces, nearest)
+        image_space = np.column_stack([projected[:, :2], relative[:, 2] * pixels_per_metre])
         return dict(
             box=box,
             size=size,
-            vertices_image=np.column_stack([projected[:, :2], relative[:, 2] * pixels_per_metre]).astype(np.float32),
+            vertices_image=image_space.astype(np.float32),
             vertices_camera=relative.astype(np.float32),
             visibility=seen.astype(np.uint8),
         )

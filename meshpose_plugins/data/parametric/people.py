@@ -71,7 +71,8 @@ class ParametricPeople:
             value = as_numbers(value, f'{self.source}: {name}')
             if value.ndim < 2 or len(value) != count:
                 raise ValueError(
-                    f'{self.source}: {name} must have one row for each of the {count} images, got {value.shape}'
+                    f'{self.source}: {name} must have one row for each of the {count} images, '
+                    f'got {value.shape}'
                 )
             self.parameters[name] = value.reshape(count, -1)
         for name in ('betas', 'body_pose', 'global_orient'):

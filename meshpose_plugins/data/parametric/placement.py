@@ -44,7 +44,7 @@ def fit_scaled_orthographic(
     joints: np.ndarray,  # (J, 3)
     joints2d: np.ndarray,  # (J, 3)
 ) -> tuple[float, np.ndarray]:
-    """Find scale (px per metre) and shift (2,) px with ``scale * xy + shift`` nearest to the joints' pixels."""
+    """Find scale (px per metre) and shift (2,) px; ``scale * xy + shift`` comes nearest to the pixels."""
     weights = np.clip(joints2d[:, 2:], 0, None)
     total = weights.sum()
     middle, middle2d = (weights * joints[:, :2]).sum(0) / total, (weights * joints2d[:, :2]).sum(0) / total

@@ -113,7 +113,9 @@ def _read_sequence(path: Path) -> list[ParametricPeople]:
         pose = as_numbers(poses[actor], f'{path}: poses[{actor}]')
         frames = np.flatnonzero(np.asarray(valid[actor]).astype(bool))
         if not len(pose) == len(trans[actor]) == len(valid[actor]) == len(cameras):
-            raise ValueError(f'{path}: poses, trans, campose_valid and cam_poses of actor {actor} differ in length')
+            raise ValueError(
+                f'{path}: poses, trans, campose_valid and cam_poses of actor {actor} differ in length'
+            )
         shape = as_numbers(betas[actor], f'{path}: betas[{actor}]').ravel()[:10]
         people.append(
             ParametricPeople(
@@ -232,7 +234,8 @@ def _npz(path: Path) -> dict[str, Any]:
 def _need(values: dict, name: str, path: Path) -> Any:
     value = values.get(name)
     if value is None:
-        raise ValueError(f"{path}: '{name}' is missing; the file has {', '.join(sorted(map(str, values)))[:200]}")
+        found = ', '.join(sorted(map(str, values)))[:200]
+        raise ValueError(f"{path}: '{name}' is missing; the file has {found}")
     return value
 
 

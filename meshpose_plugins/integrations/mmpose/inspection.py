@@ -69,7 +69,9 @@ def inspect_dataset(
     """
     loader = config.get(f'{split}_dataloader') if split in SPLITS else None
     if loader is None:
-        raise ValueError(f'{config.filename}: has no {split}_dataloader; --split is one of {", ".join(SPLITS)}')
+        raise ValueError(
+            f'{config.filename}: has no {split}_dataloader; --split is one of {", ".join(SPLITS)}'
+        )
     import_modules_from_strings(**config.get('custom_imports', dict(imports=[])))
     init_default_scope(config.get('default_scope', 'mmpose'))
     seed = config.get('randomness', {}).get('seed') or 0

@@ -53,7 +53,8 @@ def benchmark_loader(config: Config, repeats: int = 5, samples: int = 100) -> Lo
     size, times, batch = loader.batch_size, [], None
     for turn in range(repeats + 1):
         # Every data set has the same share here: the sampler's ratio changes little of the time.
-        indices = [starts[k % len(parts)] + (turn * size + k) % len(parts[k % len(parts)]) for k in range(size)]
+        chosen = [k % len(parts) for k in range(size)]
+        indices = [starts[c] + (turn * size + k) % len(parts[c]) for k, c in enumerate(chosen)]
         start = time.perf_counter()
         batch = pseudo_collate([dataset[int(index)] for index in indices])
         times.append(time.perf_counter() - start)

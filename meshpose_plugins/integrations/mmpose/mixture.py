@@ -16,8 +16,8 @@ from meshpose_plugins.data.mixture import Mixture
 class MixtureSampler(Sampler):
     """Draw from the parts of MMEngine's ``ConcatDataset`` by ratio, in an order that a resumed run continues.
 
-    Every batch has the ratio within about one sample; each set is drawn whole before any of it comes again. All
-    processes share one order. With ``epoch_length`` the sampler ends after so many samples, as
+    Every batch has the ratio within about one sample; each set is drawn whole before any of it comes again.
+    All processes share one order. With ``epoch_length`` the sampler ends after so many samples, as
     EpochBasedTrainLoop needs it (which sets the epoch, also when it resumes); without, it never ends, as for
     loops over iterations: ResumableIterLoop then tells it where to go on.
 
@@ -97,8 +97,8 @@ class MixtureSampler(Sampler):
         per_epoch = self.length // batch_size if drop_last else -(-self.length // batch_size)
         if per_epoch == 0:
             raise ValueError(
-                f'MixtureSampler: epoch_length leaves {self.length} samples per process and epoch, fewer than '
-                f'batch_size={batch_size}: make it longer'
+                f'MixtureSampler: epoch_length leaves {self.length} samples per process and epoch, fewer '
+                f'than batch_size={batch_size}: make it longer'
             )
         self.epoch, done = divmod(batches, per_epoch)
         self.start = self.epoch * self.length + done * batch_size

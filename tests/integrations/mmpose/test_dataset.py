@@ -277,6 +277,7 @@ def test_unreadable_images_are_skipped_in_training(folder, content, messages):
     assert dataset[4]['data_samples'].img_id == 4
     skipped = [message for message in messages if message.startswith('image skipped')]
     assert len(skipped) == 3
+    assert dataset.report.dropped['image: missing or unreadable'] == 3
     assert any('1.jpg: no such image file' in message for message in skipped)
     assert any('2.jpg: no readable image (8 bytes)' in message for message in skipped)
 
