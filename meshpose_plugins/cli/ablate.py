@@ -23,6 +23,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1], help='default: 0 1')
     parser.add_argument('--variants', nargs='+', metavar='NAME', help='default: all; --list names them')
     parser.add_argument('--list', action='store_true', help='name the variants and stop')
+    parser.add_argument('--densepose', action='store_true',
+                        help='also measure GPSm AP (protocol P1); can be asked for after the training')
     parser.add_argument('--amp', action='store_true', help='mixed precision (on CPUs: bfloat16)')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction,
                         help='changes of the config, of all variants: key=value, nested keys with dots')
@@ -32,21 +34,20 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     from meshpose_plugins.integrations import mmpose  # noqa: F401  registers all parts
-    from meshpose_plugins.integrations.mmpose import commands
+    from meshpose_plugins.integrations.errors import run_or_explain
     from meshpose_plugins.integrations.mmpose.ablation import VARIANTS
 
     args = build_parser().parse_args(argv)
     if args.list:
         print('\n'.join(f'{name:<17} {variant.title}' for name, variant in VARIANTS.items()))
     else:
-        commands.run_or_explain('ablate', lambda: ablate(args))
+        run_or_explain('ablate', lambda: ablate(args))
     return 0
 
 
 def ablate(args: argparse.Namespace) -> None:
     """Run everything, keep the report up to date, and print the table."""
-    from meshpose_plugins.integrations.mmpose import commands
-    from meshpose_plugins.integrations.mmpose.ablation import VARIANTS, run_ablation
+    from meshpose_plugins.integrations.mmpose import ablation, commands
     from meshpose_plugins.integrations.mmpose.ablation_report import markdown, write_report
 
     if args.iterations < 1:
@@ -57,8 +58,11 @@ def ablate(args: argparse.Namespace) -> None:
         commands.set_mixed_precision(config)
     if args.cfg_options is not None:
         config.merge_from_dict(args.cfg_options)
+    if args.densepose:
+        ablation.add_densepose_metric(config)
     places: dict[str, Path] = {}
-    results = run_ablation(config, args.variants or list(VARIANTS), args.seeds, args.iterations, out,
-                           lambda so_far: places.update(write_report(so_far, out)))
+    results = ablation.run_ablation(
+        config, args.variants or list(ablation.VARIANTS), args.seeds, args.iterations, out,
+        lambda so_far: places.update(write_report(so_far, out)))
     print(markdown(results))
     print(', '.join(f'{what}: {place}' for what, place in places.items()))

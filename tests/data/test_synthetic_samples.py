@@ -45,6 +45,20 @@ def test_points_lie_where_the_mesh_says(samples, template):
     assert errors.mean() < 0.006 and np.percentile(errors, 99) < 0.03
 
 
+def test_points_land_on_their_pixel_by_the_public_rule(samples):
+    """The public evaluation cuts dp * size / 255 + corner off to a whole pixel."""
+    for sample in samples:
+        x, y, width, height = sample.annotation['bbox']
+        mask = decode_mask(sample.annotation['segmentation'])
+        for dp, size, corner in (('dp_x', width, x), ('dp_y', height, y)):
+            place = np.asarray(sample.annotation[dp]) * size / 255 + corner
+            assert ((place - np.floor(place)) < 0.01).all(), 'a little beyond the pixel, never before it'
+        column, row = (
+            (np.asarray(sample.annotation[dp]) * size / 255 + corner).astype(int)
+            for dp, size, corner in (('dp_x', width, x), ('dp_y', height, y)))
+        assert mask[row, column].mean() > 0.9
+
+
 def test_visible_vertices_agree_with_the_drawn_person(samples):
     """A vertex that is seen lies on the person's mask, or within two pixels of it."""
     on_mask, near, seen_share = [], [], []

@@ -67,10 +67,15 @@ def densepose_fields(rng: np.random.Generator, raster: Raster, parts: np.ndarray
         *(values[rows, columns][None] for values in (raster.face_ids, raster.barycentrics, raster.depth))
     )
     iuv = render_iuv(chosen, surface.face_parts, surface.face_uv)[0].astype(np.float64)
-    return {'dp_x': np.round((columns - box[0]) / box[2] * BOX_GRID, 3).tolist(),
-            'dp_y': np.round((rows - box[1]) / box[3] * BOX_GRID, 3).tolist(),
+    return {'dp_x': _grid_values(columns - box[0], box[2]), 'dp_y': _grid_values(rows - box[1], box[3]),
             'dp_I': iuv[:, 0].astype(int).tolist(),
             'dp_U': np.round(iuv[:, 1], 5).tolist(), 'dp_V': np.round(iuv[:, 2], 5).tolist()}
+
+
+def _grid_values(offsets: np.ndarray, extent: float) -> list[float]:
+    """Whole pixels from the box's corner on its 0..255 grid, rounded up: the public evaluation cuts the pixel's
+    fraction off again, and must not land on the one before."""
+    return (np.ceil(offsets / extent * BOX_GRID * 1000 + 1e-6) / 1000).tolist()
 
 
 def part_masks(parts: np.ndarray, box: np.ndarray) -> list:

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 SPLITS = ('train', 'val')
-#: Version of the random streams: a new one whenever a setting and k give another sample than before.
+#: Version of the samples: a new one whenever a setting and k give another sample than before.
 #: A resume of another version's folder is refused.
-GENERATOR_VERSION = 2
+GENERATOR_VERSION = 3
 
 
 @dataclass(frozen=True)

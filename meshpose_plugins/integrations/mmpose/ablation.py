@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -19,7 +20,11 @@ from mmpose.registry import DATASETS
 TEST_SETS = ('whole', 'truncated')
 #: What DensePose annotates.
 POINT_LABELS = ['points', 'masks']
-RESULT = 'result.json'
+#: Keys of a config that a training depends on.
+TRAINING_KEYS = ('model', 'train_cfg', 'train_dataloader', 'optim_wrapper', 'param_scheduler', 'custom_hooks',
+                 'randomness', 'load_from')
+#: Files of a run: its figures, and the digest of its training's config.
+RESULT, TRAINING = 'result.json', 'training.json'
 
 
 @dataclass(frozen=True)
@@ -126,33 +131,40 @@ class AblationRun:
         return config
 
     def result(self, base: Config) -> dict:
-        """Train (or go on with) this run and test it; a finished run with the same config is read.
+        """Train (or go on with) this run and test it; what is finished with the same config is not done again.
 
         Args:
             base: the config that the variant changes.
 
         Returns:
-            ``variant``, ``seed``, ``iterations``, ``seconds`` of training in the last attempt, and the
-            metrics of every test set.
+            ``variant``, ``seed``, ``iterations``, and the metrics of every test set.
+
+        Raises:
+            ValueError: the folder's training is one of another config.
         """
         config = self.config(base)
-        path, settings = self.folder / RESULT, _settings(config)
-        if path.is_file():
-            found = json.loads(path.read_text(encoding='utf-8'))
-            if found['settings'] == settings:
-                return found
-            raise ValueError(f'{path}: was made with another config; give another --out, or remove {self.folder}')
-        start = time.monotonic()
-        runner = Runner.from_cfg(config)
-        runner.train()
-        result = dict(variant=self.variant, seed=self.seed, iterations=self.iterations,
-                      seconds=round(time.monotonic() - start, 1))
-        checkpoint = (self.folder / 'last_checkpoint').read_text().strip()
-        for name in TEST_SETS:
-            result[name] = _test(config_of_test(config, name), checkpoint)
-        result["settings"] = settings
-        write_atomically(path, (json.dumps(result, indent=1) + "\n").encode())
-        return json.loads(path.read_text(encoding='utf-8'))
+        training, everything = _digest(config, TRAINING_KEYS), _digest(config)
+        self._check_training(training)
+        path = self.folder / RESULT
+        found = json.loads(path.read_text(encoding='utf-8')) if path.is_file() else {}
+        if found.get('config') == everything:
+            return found
+        checkpoint = self.folder / f'iter_{self.iterations}.pth'
+        if not checkpoint.is_file():
+            Runner.from_cfg(config).train()
+        tests = {name: _test(config_of_test(config, name), str(checkpoint)) for name in TEST_SETS}
+        found = dict(variant=self.variant, seed=self.seed, iterations=self.iterations, **tests, config=everything)
+        write_atomically(path, (json.dumps(found, indent=1) + '\n').encode())
+        return found
+
+    def _check_training(self, digest: str) -> None:
+        """Note the training's config in a new folder, compare it in an old one."""
+        path = self.folder / TRAINING
+        if not path.is_file():
+            write_atomically(path, json.dumps(dict(config=digest)).encode())
+        elif json.loads(path.read_text(encoding='utf-8'))['config'] != digest:
+            raise ValueError(
+                f'{path}: was trained with another config; give another --out, or remove {self.folder}')
 
 
 def _fit_schedule(schedules: list[dict], iterations: int) -> None:
@@ -180,16 +192,26 @@ def config_of_test(config: Config, test_set: str) -> Config:
     return config
 
 
+def add_densepose_metric(config: Config) -> None:
+    """Let the tests also give AP of GPS and GPSm under protocol P1, beside what the config measures."""
+    evaluators = config.test_evaluator
+    dataset = config.test_dataloader.dataset
+    config.test_evaluator = [*(evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]), dict(
+        type='DensePoseMetric', ann_file=str(Path(dataset.get('data_root', '')) / dataset.ann_file),
+        protocols=['P1'], template=config.model.head.template)]
+
+
 def _test(config: Config, checkpoint: str) -> dict[str, float]:
     config.load_from = checkpoint
     return {name: float(value) for name, value in Runner.from_cfg(config).test().items()}
 
 
-def _settings(config: Config) -> str:
-    """What a result depends on: the config without the folder and the name of its visualizer."""
+def _digest(config: Config, keys: Sequence[str] | None = None) -> str:
+    """A short hash of a config, or of some keys of it, without the folder and the name of its visualizer."""
     content = config.to_dict()
     content.pop('work_dir'), content['visualizer'].pop('name')
-    return json.dumps(content, sort_keys=True, default=str)
+    content = {key: value for key, value in content.items() if keys is None or key in keys}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def run_ablation(base: Config, variants: Sequence[str], seeds: Iterable[int], iterations: int, out: Path,

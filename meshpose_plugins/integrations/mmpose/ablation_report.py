@@ -13,7 +13,7 @@ from meshpose_plugins.visualization.files import write_atomically
 
 #: Metric of the evaluators, its heading, digits.
 COLUMNS = (
-    ('densepose/P1/gpsm/AP', 'GPSm AP (P1)', 1),
+    ('densepose/P1/gpsm_AP', 'GPSm AP (P1)', 1),
     ('mesh/uv_error', 'UV error, % of box', 2),
     ('mesh/vertex_error_2d', '2-D error, % of height', 2),
     ('mesh/pa_mpvpe', 'PA-MPVPE, mm', 1),
@@ -69,10 +69,10 @@ def runs_csv(results: list[dict]) -> str:
     stream = io.StringIO()
     metrics = [metric for metric, _ in _present(results)]
     writer = csv.writer(stream, lineterminator='\n')
-    writer.writerow(['variant', 'seed', 'iterations', 'seconds', 'crops', *metrics])
+    writer.writerow(['variant', 'seed', 'iterations', 'crops', *metrics])
     for result in results:
         for test_set in TEST_SETS:
-            writer.writerow([result['variant'], result['seed'], result['iterations'], result['seconds'], test_set,
+            writer.writerow([result['variant'], result['seed'], result['iterations'], test_set,
                              *(result[test_set].get(metric, '') for metric in metrics)])
     return stream.getvalue()
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,14 @@ from mmengine.registry import init_default_scope
 import meshpose_plugins.integrations.mmpose  # noqa: F401  registers all parts
 from meshpose_plugins.cli import ablate as command
 from meshpose_plugins.data.synthetic import SyntheticSettings, make_synthetic
-from meshpose_plugins.integrations.mmpose.ablation import VARIANTS, AblationRun, config_of_test
+from meshpose_plugins.integrations.mmpose.ablation import (
+    VARIANTS,
+    AblationRun,
+    add_densepose_metric,
+    config_of_test,
+)
 from meshpose_plugins.integrations.mmpose.ablation_report import markdown, values
-from mmpose.registry import DATASETS, MODELS
+from mmpose.registry import DATASETS, METRICS, MODELS
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIG = ROOT / command.DEFAULT_CONFIG
@@ -119,12 +125,29 @@ def test_a_finished_run_is_not_done_again(finished, capsys):
     assert command.main(arguments) == 0
     assert {path: path.stat().st_mtime_ns for path in out.glob('runs/*/*.pth')} == stamps
     assert 'ablation.md' in capsys.readouterr().out
-    with pytest.raises(SystemExit, match='made with another config'):
+    with pytest.raises(SystemExit, match='trained with another config'):
         command.main([*arguments, '--cfg-options', 'optim_wrapper.optimizer.lr=0.5'])
 
 
+def test_another_metric_needs_no_training(finished):
+    arguments, out = finished
+    stamps = {path: path.stat().st_mtime_ns for path in out.glob('runs/*/*.pth')}
+    command.main([*arguments, '--cfg-options', 'test_evaluator.type=MeshMetric'])
+    assert {path: path.stat().st_mtime_ns for path in out.glob('runs/*/*.pth')} == stamps
+    result = json.loads((out / 'runs' / 'full_seed0' / 'result.json').read_text())
+    assert 'mesh3d/mpvpe' in ' '.join(result['whole']).lower() or 'mesh3d' in ' '.join(result['whole'])
+
+
+def test_densepose_metric_joins_the_others(base):
+    config = Config.fromfile(str(base))
+    add_densepose_metric(config)
+    mesh, densepose = config.test_evaluator
+    assert mesh.type == 'MeshPoseMetric' and Path(densepose.ann_file).is_file()
+    assert METRICS.build(densepose).protocols == ('P1',) or list(METRICS.build(densepose).protocols) == ['P1']
+
+
 def test_table_gives_mean_and_half_the_range():
-    results = [dict(variant='full', seed=seed, iterations=1, seconds=1.0,
+    results = [dict(variant='full', seed=seed, iterations=1,
                     whole={'mesh/pa_mpvpe': value}, truncated={}) for seed, value in enumerate((90.0, 110.0))]
     assert values(results, 'full', 'whole', 'mesh/pa_mpvpe') == [90.0, 110.0]
     assert '| everything | 100.0 ± 10.0 |' in markdown(results)
