@@ -15,6 +15,7 @@ from detectron2.evaluation import COCOEvaluator, DatasetEvaluator
 from detectron2.structures import Instances
 from detectron2.utils import comm
 
+from meshpose_plugins.evaluation.densepose import Evaluator
 from meshpose_plugins.evaluation.detected_people import detected_people_errors
 from meshpose_plugins.evaluation.predictions import PredictionRecord, save_predictions
 from meshpose_plugins.templates import MeshTemplate, load_template
@@ -128,12 +129,7 @@ class MeshPoseEvaluator(DatasetEvaluator):
         return results
 
     def _densepose_scores(self, records: List[PredictionRecord]) -> dict:
-        """Scores of the common DensePose evaluation by '<mode>_<statistic>'; {} where it is not installed."""
-        try:
-            from meshpose_plugins.evaluation.densepose import Evaluator
-        except ImportError:
-            self._logger.warning("no DensePose scores: meshpose_plugins.evaluation.densepose is not there")
-            return {}
+        """Scores of the common DensePose evaluation by '<mode>_<statistic>'; {} if it lacks the surface."""
         try:
             evaluator = Evaluator(self._metadata.json_file, template=self._template)
         except ValueError as error:  # e.g. charts of another body than the template's

@@ -1,7 +1,7 @@
 """Evaluators on predictions whose errors are known, and what they leave on disk."""
 
 import json
-import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from detectron2.structures import Boxes, Instances
 
 from meshpose_plugins.data.densepose import DensePoseCoco
 from meshpose_plugins.evaluation import load_predictions
+from meshpose_plugins.evaluation.densepose import Evaluator
 from meshpose_plugins.integrations.detectron2 import (
     MeshPoseEvaluator,
     PersonBoxEvaluator,
@@ -117,11 +118,10 @@ def test_nobody_found(dataset, tmp_path):
 
 def test_densepose_scores_of_the_common_evaluation(dataset, tmp_path, caplog):
     """True meshes in true boxes are near perfect; people who are not found cost recall."""
-    densepose = pytest.importorskip('meshpose_plugins.evaluation.densepose')
     found = evaluate(dataset, tmp_path, densepose=True)['densepose']
     assert set(found) >= {f'{mode}_{name}' for mode in ('gps', 'gpsm', 'iou') for name in ('AP', 'AR')}
     assert found['gps_AP'] > 90 and found['gpsm_AP50'] == pytest.approx(100)
-    expected = densepose.Evaluator(MetadataCatalog.get('people').json_file, template=TEMPLATE).evaluate(
+    expected = Evaluator(MetadataCatalog.get('people').json_file, template=TEMPLATE).evaluate(
         tmp_path / 'predictions.npz', ['P3']
     )
     assert found['gpsm_AP'] == pytest.approx(100 * expected['P3'].metrics['gpsm']['AP'])
@@ -129,10 +129,13 @@ def test_densepose_scores_of_the_common_evaluation(dataset, tmp_path, caplog):
     assert missed['gps_AR'] == pytest.approx(0.75 * found['gps_AR'], abs=1)
 
 
-def test_without_the_densepose_evaluation_the_errors_remain(dataset, tmp_path, monkeypatch, caplog):
-    monkeypatch.setitem(sys.modules, 'meshpose_plugins.evaluation.densepose', None)
-    results = evaluate(dataset, tmp_path, densepose=True)
-    assert set(results) == {'bbox', 'mesh'} and 'no DensePose scores' in caplog.text
+def test_charts_of_a_body_without_a_surface_leave_the_errors(dataset, tmp_path, caplog):
+    path = Path(MetadataCatalog.get('people').json_file)
+    content = json.loads(path.read_text())
+    content['info']['densepose_surface'] = 'martian'
+    evaluator = MeshPoseEvaluator('people')
+    path.write_text(json.dumps(content))
+    assert evaluator._densepose_scores([]) == {} and "no DensePose scores: " in caplog.text
 
 
 def test_models_and_data_without_meshes_are_named(dataset):
