@@ -9,7 +9,8 @@ from __future__ import annotations
 
 NUM_PARTS = 24
 
-#: Name of each part. "back" and "front" are the two halves into which DensePose cuts torso, legs and arms.
+#: Name of each part. "back" and "front" are the two halves into which DensePose cuts torso, legs and arms; of the
+#: arms, unlike the others, it counts the front first.
 PART_NAMES = (
     'torso_back',
     'torso_front',
@@ -25,14 +26,14 @@ PART_NAMES = (
     'left_lower_leg_back',
     'right_lower_leg_front',
     'left_lower_leg_front',
-    'left_upper_arm_back',
-    'right_upper_arm_back',
     'left_upper_arm_front',
     'right_upper_arm_front',
-    'left_lower_arm_back',
-    'right_lower_arm_back',
+    'left_upper_arm_back',
+    'right_upper_arm_back',
     'left_lower_arm_front',
     'right_lower_arm_front',
+    'left_lower_arm_back',
+    'right_lower_arm_back',
     'right_head',
     'left_head',
 )

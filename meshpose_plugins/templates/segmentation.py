@@ -26,8 +26,8 @@ LEFT_SEGMENT_PARTS = {
     'left_foot': (5,),
     'left_upper_leg': (8, 10),
     'left_lower_leg': (12, 14),
-    'left_upper_arm': (15, 17),
-    'left_lower_arm': (19, 21),
+    'left_upper_arm': (17, 15),
+    'left_lower_arm': (21, 19),
 }
 SEGMENT_NAMES = tuple(LEFT_SEGMENT_PARTS) + tuple(
     name.replace('left', 'right') for name in LEFT_SEGMENT_PARTS if name.startswith('left')

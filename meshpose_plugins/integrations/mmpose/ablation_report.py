@@ -30,16 +30,18 @@ def write_report(results: list[dict], out: Path) -> dict[str, Path]:
         out: folder.
 
     Returns:
-        what -> file: ``table`` (Markdown, mean and range over seeds), ``csv`` (every run), ``plot`` (PNG).
+        what -> file: ``table`` (Markdown, mean and range over seeds), ``csv`` (every run), ``plot`` (PNG, where
+        there is a known metric).
     """
-    places = dict(table=out / 'ablation.md', csv=out / 'ablation.csv', plot=out / 'ablation.png')
+    places = dict(table=out / 'ablation.md', csv=out / 'ablation.csv')
     write_atomically(places['table'], markdown(results).encode())
     write_atomically(places['csv'], runs_csv(results).encode())
     titles = [VARIANTS[name].title for name in _variants(results)]
     panels = {f'{heading}\n{test_set} crops': [values(results, name, test_set, metric)
                                                for name in _variants(results)]
               for test_set in TEST_SETS for metric, heading in _present(results)}
-    draw_bars(titles, panels, places['plot'], columns=len(panels) // len(TEST_SETS))
+    if panels:
+        places['plot'] = draw_bars(titles, panels, out / 'ablation.png', columns=len(panels) // len(TEST_SETS))
     return places
 
 
