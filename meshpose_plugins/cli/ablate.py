@@ -19,7 +19,8 @@ def build_parser() -> argparse.ArgumentParser:
         'truncated people; finished runs are kept, a stopped one goes on')
     parser.add_argument('config', nargs='?', default=DEFAULT_CONFIG, help='default: %(default)s')
     parser.add_argument('--out', default='work_dirs/ablation', help='default: %(default)s')
-    parser.add_argument('--iterations', type=int, default=2000, help='of each training (default: %(default)s)')
+    parser.add_argument('--iterations', type=int, default=2000,
+                        help='of each training (default: %(default)s)')
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1], help='default: 0 1')
     parser.add_argument('--variants', nargs='+', metavar='NAME', help='default: all; --list names them')
     parser.add_argument('--list', action='store_true', help='name the variants and stop')

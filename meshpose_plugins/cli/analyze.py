@@ -18,8 +18,9 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Optional[List[str]] = None) -> int:
     """Print a Markdown table; returns the exit code."""
     args = build_parser().parse_args(argv)
+    from meshpose_plugins.integrations.errors import run_or_explain
     from meshpose_plugins.integrations.mmpose import analysis, commands
-    parts = commands.run_or_explain(
+    parts = run_or_explain(
         "analyze", lambda: analysis.analyze(commands.load_config(args.config), args.template))
     print("| part | parameters | multiply-accumulates |\n| --- | --- | --- |")
     for part in parts:

@@ -20,11 +20,12 @@ def main(argv: list[str] | None = None) -> int:
     from rich.table import Table
 
     from meshpose_plugins.integrations import mmpose  # noqa: F401  registers all parts
+    from meshpose_plugins.integrations.errors import run_or_explain
     from meshpose_plugins.integrations.mmpose import commands
     from meshpose_plugins.integrations.mmpose.loader_benchmark import benchmark_loader
 
     torch.set_num_threads(args.threads)
-    timings = commands.run_or_explain(
+    timings = run_or_explain(
         'benchmark_loader',
         lambda: benchmark_loader(commands.load_config(args.config), args.repeats, args.samples),
     )

@@ -22,9 +22,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     from meshpose_plugins.integrations import mmpose  # noqa: F401  registers all parts
+    from meshpose_plugins.integrations.errors import run_or_explain
     from meshpose_plugins.integrations.mmpose import commands
     args = parse_args(argv)
-    commands.run_or_explain("inspect_dataset", lambda: _inspect(args))
+    run_or_explain("inspect_dataset", lambda: _inspect(args))
     return 0
 
 

@@ -46,10 +46,11 @@ def cache_key(data: bytes, template: MeshTemplate, options: dict) -> str:
         options: of the reader.
     """
     shape = hashlib.blake2b(digest_size=16)
-    surface = template.surface
-    for array in (template.vertices, template.faces, template.face_parts, surface.vertices, surface.faces,
-                  surface.face_parts, surface.face_uv):
-        shape.update(np.ascontiguousarray(array).tobytes())
+    owners = [template, template.surface] if template.knows('surface') else [template]
+    for owner in owners:
+        for name in ('vertices', 'faces', 'face_parts', 'face_uv'):
+            if vars(owner).get(name) is not None:
+                shape.update(np.ascontiguousarray(vars(owner)[name]).tobytes())
     return json.dumps(
         dict(
             version=CACHE_VERSION,

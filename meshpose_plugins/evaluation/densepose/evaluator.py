@@ -159,7 +159,8 @@ class Evaluator:
 def _template_of(body: str, template: MeshTemplate | None) -> MeshTemplate | None:
     """The given template, or else a built-in one, if it lies on the annotations' body."""
     candidates = [load_template(name) for name in builtin_templates()] if template is None else [template]
-    return next((candidate for candidate in candidates if candidate.body == body), None)
+    return next((candidate for candidate in candidates
+                 if candidate.body == body and candidate.knows('surface')), None)
 
 
 def _by_image(detections: Iterable[Detection]) -> dict[Any, list[Detection]]:

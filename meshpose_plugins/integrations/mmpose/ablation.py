@@ -110,7 +110,7 @@ class AblationRun:
     folder: Path
 
     def config(self, base: Config) -> Config:
-        """The base config changed to this run: its schedule ends with the iterations, nothing is validated."""
+        """The base config changed to this run: its schedule ends with it, and nothing is validated."""
         config = copy.deepcopy(base)
         VARIANTS[self.variant].change(config)
         config.randomness = dict(config.get('randomness', {}), seed=self.seed)
@@ -131,7 +131,7 @@ class AblationRun:
         return config
 
     def result(self, base: Config) -> dict:
-        """Train (or go on with) this run and test it; what is finished with the same config is not done again.
+        """Train (or go on with) this run and test it; what is finished with this config is not done again.
 
         Args:
             base: the config that the variant changes.
@@ -153,7 +153,8 @@ class AblationRun:
         if not checkpoint.is_file():
             Runner.from_cfg(config).train()
         tests = {name: _test(config_of_test(config, name), str(checkpoint)) for name in TEST_SETS}
-        found = dict(variant=self.variant, seed=self.seed, iterations=self.iterations, **tests, config=everything)
+        found = dict(variant=self.variant, seed=self.seed, iterations=self.iterations, **tests,
+                     config=everything)
         write_atomically(path, (json.dumps(found, indent=1) + '\n').encode())
         return found
 

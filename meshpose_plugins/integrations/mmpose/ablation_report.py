@@ -30,8 +30,8 @@ def write_report(results: list[dict], out: Path) -> dict[str, Path]:
         out: folder.
 
     Returns:
-        what -> file: ``table`` (Markdown, mean and range over seeds), ``csv`` (every run), ``plot`` (PNG, where
-        there is a known metric).
+        what -> file: ``table`` (Markdown, mean and range over seeds), ``csv`` (every run), ``plot`` (PNG,
+        where there is a known metric).
     """
     places = dict(table=out / 'ablation.md', csv=out / 'ablation.csv')
     write_atomically(places['table'], markdown(results).encode())
@@ -41,7 +41,8 @@ def write_report(results: list[dict], out: Path) -> dict[str, Path]:
                                                for name in _variants(results)]
               for test_set in TEST_SETS for metric, heading in _present(results)}
     if panels:
-        places['plot'] = draw_bars(titles, panels, out / 'ablation.png', columns=len(panels) // len(TEST_SETS))
+        columns = len(panels) // len(TEST_SETS)
+        places['plot'] = draw_bars(titles, panels, out / 'ablation.png', columns)
     return places
 
 
@@ -52,11 +53,11 @@ def values(results: list[dict], variant: str, test_set: str, metric: str) -> lis
 
 
 def markdown(results: list[dict]) -> str:
-    """One table per test set: a row per variant, mean over seeds, and half the range where there are several."""
-    lines = []
+    """One table per test set: a row per variant, mean over seeds, half the range where there are several."""
+    lines, seeds = [], len({result['seed'] for result in results})
     for test_set in TEST_SETS:
         present = [column for column in COLUMNS if column[:2] in _present(results)]
-        lines += [f'{test_set} crops, mean of {len({r["seed"] for r in results})} seeds (± half the range)', '',
+        lines += [f'{test_set} crops, mean of {seeds} seeds (± half the range)', '',
                   '| variant | ' + ' | '.join(heading for _, heading, _ in present) + ' |',
                   '|---|' + '---|' * len(present)]
         for name in _variants(results):
