@@ -113,7 +113,7 @@ def load_joint_regressor(source: str | Path | np.ndarray, template: MeshTemplate
         except (ValueError, OSError) as error:
             raise ValueError(f'{where}: no readable .npy file: {error}') from None
     regressor = np.asarray(regressor, np.float64)
-    full = len(template.surface.vertices)
+    full = template.num_body_vertices
     if regressor.ndim != 2 or regressor.shape[1] not in (template.num_vertices, full):
         raise ValueError(
             f"{where}: expected (joints, {template.num_vertices}) or (joints, {full}) for template "

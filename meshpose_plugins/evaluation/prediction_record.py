@@ -147,10 +147,10 @@ def record_problems(
 def _vertex_counts(records: Sequence[PredictionRecord], template: MeshTemplate | None) -> dict:
     """(template, vertex set) -> the number of vertices that its records must have."""
     if template is not None:
-        return {
-            (template.name, 'template'): template.num_vertices,
-            (template.name, 'body'): len(template.surface.vertices),
-        }
+        counts = {(template.name, 'template'): template.num_vertices}
+        if template.knows('upsampler_weights'):
+            counts[template.name, 'body'] = template.num_body_vertices
+        return counts
     found: dict = {}
     for record in records:
         if record.vertices is not None:
@@ -208,7 +208,9 @@ def _vertex_problems(record: PredictionRecord, template: MeshTemplate | None, co
         return [f'vertex_set must be {" or ".join(map(repr, VERTEX_SETS))}, got {record.vertex_set!r}']
     if template is not None and record.template != template.name:
         return [f"template is '{record.template}', expected '{template.name}'"]
-    count = counts[record.template, record.vertex_set]
+    count = counts.get((record.template, record.vertex_set))
+    if count is None:
+        return [f"vertex_set is 'body', but template '{record.template}' does not know its full body"]
     owner = f"template '{record.template}'" + (' in full' if record.vertex_set == 'body' else '')
     reason = f' ({owner} has {count} vertices)'
     problems = _array_problems('vertices', record.vertices, (count, 3), reason)

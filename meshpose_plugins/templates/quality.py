@@ -66,8 +66,8 @@ def _vertices_in(template: MeshTemplate, masks: tuple[int, ...]) -> int:
 def _vertex_correspondence(template: MeshTemplate) -> tuple[np.ndarray, np.ndarray]:
     """Low-poly triangle (N, 3) and barycentrics (N, 3) of every vertex of the full surface."""
     faces = template.surface.faces
-    face_of = np.zeros(len(template.surface.vertices), int)
-    corner_of = np.zeros(len(template.surface.vertices), int)
+    face_of = np.zeros(template.num_body_vertices, int)
+    corner_of = np.zeros(template.num_body_vertices, int)
     for corner in range(3):
         face_of[faces[:, corner]], corner_of[faces[:, corner]] = np.arange(len(faces)), corner
     low_faces, barycentrics = template.locate(face_of, np.eye(3)[corner_of])

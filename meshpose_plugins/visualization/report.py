@@ -237,7 +237,7 @@ def _mesh_over(
     canvas: np.ndarray, vertices: np.ndarray, template: MeshTemplate | None, color: tuple
 ) -> np.ndarray:
     template = _needed(template, "meshes")
-    faces = {template.num_vertices: template.faces, len(template.surface.vertices): template.surface.faces}
+    faces = {template.num_vertices: template.faces, template.num_body_vertices: template.surface.faces}
     if len(vertices) not in faces:
         counts = " or ".join(map(str, faces))
         raise ValueError(f"template '{template.name}' needs {counts} vertices, got {len(vertices)}")

@@ -4,7 +4,6 @@ import json
 import re
 from dataclasses import fields, replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,9 +23,9 @@ from meshpose_plugins.evaluation import (
     template_vertices,
     validate_predictions,
 )
-from meshpose_plugins.templates import load_template
+from meshpose_plugins.templates import MeshTemplate, load_template
 
-TEMPLATE = SimpleNamespace(name='anny', num_vertices=7, surface=SimpleNamespace(vertices=np.zeros((20, 3))))
+TEMPLATE = MeshTemplate(name='anny', body='anny', num_vertices=7, upsampler_weights=np.full((20, 7), 1 / 7))
 
 
 def make_record(seed=0, count=7, **changes):
@@ -413,3 +412,10 @@ def test_whatever_an_array_holds_the_validator_lists_it(tmp_path, data):
     content[name] = np.ones(shape, np.int64).astype(dtype)
     np.savez(path, **content)
     assert all(isinstance(problem, str) for problem in validate_predictions(path, TEMPLATE))
+
+
+def test_full_body_of_a_template_that_does_not_know_it():
+    partly = MeshTemplate(name='anny', body='anny', num_vertices=7)
+    full = make_record(count=20, vertex_set='body', visibility=None)
+    problem, = validate_predictions([full], partly)
+    assert "does not know its full body" in problem

@@ -191,7 +191,7 @@ class _Reader:
         return self._templates[name]
 
     def _mesh_problem(self, record: PredictionRecord, template: MeshTemplate) -> str:
-        count = template.num_vertices if record.vertex_set == 'template' else len(template.surface.vertices)
+        count = template.num_vertices if record.vertex_set == 'template' else template.num_body_vertices
         if len(record.vertices) != count:
             return f"template '{template.name}' has {count} vertices, got {len(record.vertices)}"
         if template.body != self.truth.surface:
