@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import os
 from pathlib import Path
 from typing import Any, Dict, Tuple, Union
 
 import numpy as np
+
+from meshpose_plugins.files import written_aside
 
 from .anny import FILE_VERSION, grid_weights
 from .base import COCO_KEYPOINT_NAMES
@@ -53,10 +54,8 @@ def export_anny(
     regressor, keypoint_error = _keypoint_regressor(model)
     data.update(_surface(model), **_sparse_regressor(regressor))
     data.update(version=np.int64(FILE_VERSION), name=np.str_("anny"))
-    path = Path(path)
-    temporary = path.with_name(path.name + ".tmp.npz")
-    np.savez_compressed(temporary, **data)
-    os.replace(temporary, path)
+    with written_aside(path) as temporary:
+        np.savez_compressed(temporary, **data)
     return {
         "vertex_error_mm": _vertex_error(rest, data, rng),
         "keypoint_error_mm": keypoint_error,

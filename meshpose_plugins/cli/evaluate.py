@@ -68,7 +68,7 @@ def evaluate(args: argparse.Namespace) -> int:
     """Score, print tables, write metrics.json and the page."""
     from meshpose_plugins.evaluation.densepose import Evaluator, load_surface, smpl_surface
     from meshpose_plugins.templates import load_template
-    from meshpose_plugins.visualization.files import write_atomically
+    from meshpose_plugins.files import write_atomically
 
     template = load_template(args.template) if args.template else None
     surface = load_surface(args.surface) if args.surface else None

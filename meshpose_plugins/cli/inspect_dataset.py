@@ -23,7 +23,6 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     from meshpose_plugins.integrations import mmpose  # noqa: F401  registers all parts
     from meshpose_plugins.integrations.errors import run_or_explain
-    from meshpose_plugins.integrations.mmpose import commands
     args = parse_args(argv)
     run_or_explain("inspect_dataset", lambda: _inspect(args))
     return 0

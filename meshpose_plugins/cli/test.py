@@ -64,7 +64,7 @@ def test(args: argparse.Namespace) -> None:
     """Test, write the metrics, and print where the results are."""
     from mmengine.dist import is_main_process
     from mmengine.runner import Runner
-    from meshpose_plugins.visualization.files import write_atomically
+    from meshpose_plugins.files import write_atomically
     runner = Runner.from_cfg(merged_config(args))
     metrics = runner.test()
     if not is_main_process():

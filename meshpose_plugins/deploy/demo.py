@@ -18,7 +18,7 @@ from meshpose_plugins.detection import PersonDetector, check_boxes, read_detecti
 from meshpose_plugins.evaluation.predictions import PredictionRecord, save_predictions
 from meshpose_plugins.templates import MeshTemplate
 from meshpose_plugins.visualization import draw_panels, save_person, write_viewer
-from meshpose_plugins.visualization.files import write_atomically
+from meshpose_plugins.files import write_atomically
 
 
 @dataclass

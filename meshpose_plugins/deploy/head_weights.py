@@ -112,7 +112,7 @@ def convert_head_weights(source: str | Path, destination: str | Path, framework:
     """
     import io
 
-    from meshpose_plugins.visualization.files import write_atomically
+    from meshpose_plugins.files import write_atomically
 
     destination = Path(destination)
     if framework not in PREFIXES:

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from meshpose_plugins.visualization.files import write_atomically
+from meshpose_plugins.files import write_atomically
 
 FORMAT = 'meshpose_plugins.weights'
 VERSION = 1

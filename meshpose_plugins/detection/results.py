@@ -11,7 +11,7 @@ from rich.progress import track
 from meshpose_plugins.data.coco import images_by_id, person_ids, read_json
 from meshpose_plugins.deploy.images import read_image
 from meshpose_plugins.detection.base import PersonDetector
-from meshpose_plugins.visualization.files import write_atomically
+from meshpose_plugins.files import write_atomically
 
 _logger = logging.getLogger(__name__)
 

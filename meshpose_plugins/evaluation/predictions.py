@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from meshpose_plugins.evaluation.prediction_files import (
     FORMAT,
@@ -18,6 +16,7 @@ from meshpose_plugins.evaluation.prediction_files import (
     write_npz,
 )
 from meshpose_plugins.evaluation.prediction_record import PredictionRecord, record_problems
+from meshpose_plugins.files import written_aside
 
 if TYPE_CHECKING:
     from meshpose_plugins.templates import MeshTemplate
@@ -122,14 +121,8 @@ def save_predictions(
     problems = validate_predictions(records, template)
     if problems:
         raise PredictionsError(str(path), problems)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{uuid4().hex}')
-    try:
-        with open(temporary, 'wb') as stream:
-            writer(stream, records)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with written_aside(path) as temporary, open(temporary, 'wb') as stream:
+        writer(stream, records)
     return path
 
 

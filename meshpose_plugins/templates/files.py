@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import tempfile
 import zipfile
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
+from ..files import written_aside
 from .template import BodySurface, MeshTemplate
 
 FORMAT_VERSION = 1
@@ -68,17 +68,8 @@ def save_template(template: MeshTemplate, path: str | os.PathLike) -> None:
 
 def write_arrays(path: str | os.PathLike, arrays: dict[str, np.ndarray]) -> None:
     """Write an .npz file under a temporary name and rename it."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix='.npz')
-    try:
-        with os.fdopen(handle, 'wb') as file:
-            np.savez_compressed(file, **arrays)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    with written_aside(path) as temporary, open(temporary, 'wb') as file:
+        np.savez_compressed(file, **arrays)
 
 
 def _flatten(template: MeshTemplate) -> dict[str, object]:

@@ -7,10 +7,10 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 
+from ..files import written_aside
 from .geodesics import geodesic_distances, surface_graph
 
 #: Edges that a line of the graph may cross; see docs/densepose_evaluation.md for the error of each choice.
@@ -56,13 +56,8 @@ def geodesic_table(
     table = _open(path, len(vertices))
     if table is not None:
         return table
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{uuid4().hex}.npy')
-    try:
+    with written_aside(path) as temporary:
         _compute(temporary, vertices, faces, crossings, workers or os.cpu_count() or 1, progress)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return _open(path, len(vertices))
 
 

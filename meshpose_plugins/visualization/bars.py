@@ -6,7 +6,7 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from .files import write_atomically
+from ..files import write_atomically
 
 
 def draw_bars(labels: Sequence[str], panels: Mapping[str, Sequence[Sequence[float]]], path: str | Path,

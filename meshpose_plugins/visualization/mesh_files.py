@@ -15,7 +15,7 @@ import numpy as np
 from meshpose_plugins.rendering import vertex_normals
 from meshpose_plugins.rendering.checks import as_faces, as_vertices
 
-from .files import write_atomically
+from ..files import write_atomically
 
 
 def write_obj(

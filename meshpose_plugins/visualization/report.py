@@ -18,7 +18,7 @@ from meshpose_plugins.rendering.overlay import check_image
 from meshpose_plugins.templates import MeshTemplate
 
 from .colors import iuv_colors
-from .files import write_atomically
+from ..files import write_atomically
 from .part_errors import draw_part_errors
 from .training import PREDICTION_COLOR, TRUTH_COLOR, with_title
 

@@ -17,7 +17,7 @@ from meshpose_plugins.rendering.overlay import check_image
 from meshpose_plugins.templates import MeshTemplate
 
 from .colors import PART_COLORS, person_color
-from .files import write_atomically
+from ..files import write_atomically
 from .frames import check_people, floor_center, meters_per_pixel, to_y_up
 
 INSET_SIZE = 480

@@ -103,7 +103,7 @@ def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr("meshpose_plugins.visualization.files.os.replace", fail)
+    monkeypatch.setattr("meshpose_plugins.files.os.replace", fail)
     with pytest.raises(OSError, match="disk full"):
         write_obj(path, np.eye(3) * 2, np.array([[0, 1, 2]]))
     assert path.read_bytes() == before and [file.name for file in tmp_path.iterdir()] == ["a.obj"]

@@ -33,6 +33,7 @@ from meshpose_plugins.data.synthetic.writer import (
     write_annotations,
     write_meshes,
 )
+from meshpose_plugins.files import written_aside
 from meshpose_plugins.templates import MeshTemplate, load_template
 
 #: Values of ``backgrounds`` that are no folder.
@@ -199,9 +200,8 @@ def _shared_inputs(folder: Path, template: MeshTemplate, poses: str | Path | Non
         pack_photos(photo_paths, packed)
     if pose_paths:
         recorded = folder / 'poses.npy'
-        temporary = folder / 'poses.tmp.npy'
-        np.save(temporary, read_poses(poses, pose_paths, load_body(template.body)))
-        temporary.replace(recorded)
+        with written_aside(recorded) as temporary:
+            np.save(temporary, read_poses(poses, pose_paths, load_body(template.body)))
     return (None if packed is None else str(packed)), (None if recorded is None else str(recorded))
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+
+from meshpose_plugins.files import written_aside
 from PIL import Image
 
 from meshpose_plugins.data.synthetic.procedural import procedural_picture
@@ -84,11 +86,9 @@ def pack_photos(paths: list[Path], target: Path) -> None:
     """Store photographs in a file that many processes map: (n, 2) rows and columns, then the pixels."""
     photos = [read_photo(path) for path in paths]
     sizes = np.array([p.shape[:2] for p in photos], np.int64).reshape(-1, 2)
-    temporary = target.with_name(target.name + '.tmp')
-    with open(temporary, 'wb') as stream:
+    with written_aside(target) as temporary, open(temporary, 'wb') as stream:
         np.save(stream, sizes)
         np.save(stream, np.concatenate([p.reshape(-1) for p in photos]) if photos else np.zeros(0, np.uint8))
-    temporary.replace(target)
 
 
 class PictureSource:

@@ -12,6 +12,7 @@ import numpy as np
 from meshpose_plugins.data.meshes import MESHES_VERSION
 from meshpose_plugins.data.synthetic.generator import SyntheticSample
 from meshpose_plugins.data.synthetic.settings import SyntheticSettings
+from meshpose_plugins.files import write_atomically, written_aside
 from meshpose_plugins.templates import MeshTemplate
 
 IMAGES, PARTS, ANNOTATIONS, MESHES, SETTINGS = (
@@ -50,13 +51,6 @@ def image_name(index: int) -> str:
     return f'{index:08d}.jpg'
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file under a temporary name, then rename it."""
-    temporary = path.with_name(path.name + '.tmp')
-    temporary.write_text(text, encoding='utf-8')
-    temporary.replace(path)
-
-
 class SettingsChanged(ValueError):
     """A data set's folder was begun with other settings than those given now."""
 
@@ -75,7 +69,7 @@ def check_settings(folder: Path, settings: dict) -> None:
                 f'{folder}: is not empty and has no {SETTINGS} of an earlier run; give an empty folder'
             )
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(settings, indent=1, sort_keys=True) + '\n')
+        write_atomically(path, (json.dumps(settings, indent=1, sort_keys=True) + '\n').encode())
         return
     try:
         found = json.loads(path.read_text(encoding='utf-8'))
@@ -123,10 +117,9 @@ class ChunkStore:
             for name in _MESH_FIELDS[1:]:
                 arrays[name].append(getattr(sample, name))
         text_path, array_path = self._paths(chunk)
-        write_text(text_path, '\n'.join(lines) + '\n')
-        temporary = array_path.with_name(f'{chunk:06d}.tmp.npz')
-        np.savez(temporary, **{name: np.stack(rows) for name, rows in arrays.items()})
-        temporary.replace(array_path)
+        write_atomically(text_path, ('\n'.join(lines) + '\n').encode())
+        with written_aside(array_path) as temporary:
+            np.savez(temporary, **{name: np.stack(rows) for name, rows in arrays.items()})
         return len(lines)
 
     def annotations(self, chunks: range) -> Iterator[str]:
@@ -153,8 +146,7 @@ def write_annotations(path: Path, store: ChunkStore, chunks: range, count: int, 
         'keypoints': list(template.keypoint_names),
         'skeleton': KEYPOINT_SKELETON,
     }
-    temporary = path.with_name(path.name + '.tmp')
-    with open(temporary, 'w', encoding='utf-8') as stream:
+    with written_aside(path) as temporary, open(temporary, 'w', encoding='utf-8') as stream:
         stream.write(f'{{"info":{json.dumps(info)},\n"categories":{json.dumps([category])},\n"images":[\n')
         images = ({'id': k + 1, 'file_name': f'{IMAGES}/{image_name(k)}', 'width': settings.width,
                    'height': settings.height} for k in range(count))
@@ -164,7 +156,6 @@ def write_annotations(path: Path, store: ChunkStore, chunks: range, count: int, 
             (',\n' if number else '') + line for number, line in enumerate(store.annotations(chunks))
         )
         stream.write('\n]}\n')
-    temporary.replace(path)
 
 
 def write_meshes(path: Path, store: ChunkStore, chunks: range, count: int, template: MeshTemplate) -> None:
@@ -176,8 +167,9 @@ def write_meshes(path: Path, store: ChunkStore, chunks: range, count: int, templ
         'visibility': ((count, vertices), np.uint8),
         'vertices_camera': ((count, vertices, 3), np.float32),
     }
-    temporary = path.with_name(path.name + '.tmp')
-    with zipfile.ZipFile(temporary, 'w', zipfile.ZIP_STORED, allowZip64=True) as archive:
+    with written_aside(path) as temporary, zipfile.ZipFile(
+        temporary, 'w', zipfile.ZIP_STORED, allowZip64=True
+    ) as archive:
         for name, value in (('template', np.array(template.name)), ('version', np.array(MESHES_VERSION))):
             with archive.open(f'{name}.npy', 'w') as stream:
                 np.lib.format.write_array(stream, value)
@@ -191,4 +183,3 @@ def write_meshes(path: Path, store: ChunkStore, chunks: range, count: int, templ
                 np.lib.format.write_array_header_1_0(stream, header)
                 for rows in store.arrays(chunks, name):
                     stream.write(np.ascontiguousarray(rows, dtype).tobytes())
-    temporary.replace(path)

@@ -19,7 +19,7 @@ from meshpose_plugins.evaluation.densepose import Evaluator
 from meshpose_plugins.evaluation.detected_people import detected_people_errors
 from meshpose_plugins.evaluation.predictions import PredictionRecord, save_predictions
 from meshpose_plugins.templates import MeshTemplate, load_template
-from meshpose_plugins.visualization.files import write_atomically
+from meshpose_plugins.files import write_atomically
 
 from .catalog import read_people
 from .meta_arch import resize_meshes

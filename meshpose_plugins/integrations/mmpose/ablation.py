@@ -13,7 +13,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from meshpose_plugins.visualization.files import write_atomically
+from meshpose_plugins.files import write_atomically
 from mmpose.registry import DATASETS
 
 #: The test set as it is, and with crops that cut off a third of every body.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from meshpose_plugins.integrations.mmpose.ablation import TEST_SETS, VARIANTS
 from meshpose_plugins.visualization.bars import draw_bars
-from meshpose_plugins.visualization.files import write_atomically
+from meshpose_plugins.files import write_atomically
 
 #: Metric of the evaluators, its heading, digits.
 COLUMNS = (

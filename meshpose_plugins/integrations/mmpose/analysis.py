@@ -11,7 +11,7 @@ from mmengine.registry import init_default_scope
 from mmpose.models import build_pose_estimator
 from torch import Tensor, nn
 
-from meshpose_plugins.templates import MeshTemplate, load_template
+from meshpose_plugins.templates import MeshTemplate
 
 #: Parts in the order in which they run; a network need not have all of them.
 PARTS = {"backbone": "backbone", "neck": "neck", "to stride 4": "head.upsample",

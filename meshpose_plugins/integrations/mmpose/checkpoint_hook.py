@@ -18,6 +18,8 @@ from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
 from mmengine.registry import HOOKS
 
+from meshpose_plugins.files import written_aside
+
 from . import compat
 
 FORMAT_KEY = 'plain_format'
@@ -128,12 +130,8 @@ def rewrite_checkpoint(source: str | Path, destination: str | Path) -> list[str]
 
 def write_checkpoint(checkpoint: dict, path: str | Path) -> None:
     """Save a checkpoint under a temporary name and rename it."""
-    temporary = f'{path}.{os.getpid()}.tmp'
-    try:
+    with written_aside(path) as temporary:
         torch.save(checkpoint, temporary)
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
 
 
 def _to_plain(value, path: tuple, types: dict, objects: list):

@@ -16,7 +16,7 @@ from rich.progress import track
 
 from meshpose_plugins.data.report import ReadReport
 from meshpose_plugins.templates import load_template
-from meshpose_plugins.visualization.files import write_atomically
+from meshpose_plugins.files import write_atomically
 from meshpose_plugins.visualization.labels import CropLabels, draw_labels, stack_rows
 
 SPLITS = ('train', 'val', 'test')

@@ -20,6 +20,7 @@ from meshpose_plugins.data.synthetic import SyntheticSettings, make_synthetic
 from meshpose_plugins.data.synthetic.writer import SettingsChanged
 from meshpose_plugins.deploy.demo import run_demo
 from meshpose_plugins.deploy.weights import find_weights
+from meshpose_plugins.files import write_atomically
 from meshpose_plugins.detection.boxes import xywh_to_xyxy
 from meshpose_plugins.integrations.mmpose import time_limit  # noqa: F401 (registers TimeLimitHook)
 from meshpose_plugins.integrations.mmpose.inferencer import MeshPoseInferencer
@@ -251,20 +252,14 @@ def _train(out: Path, checkpoint: str, settings: QuickstartSettings, report: Qui
 
 def _write_report(out: Path, report: QuickstartReport) -> None:
     report.places['report'] = out / 'report.json'
-    temporary = out / 'report.json.tmp'
-    temporary.write_text(
-        json.dumps(
-            dict(
-                before=report.before,
-                after=report.after,
-                iterations=report.iterations,
-                seconds=report.seconds,
-                places={what: str(place) for what, place in report.places.items()},
-            ),
-            indent=2,
-        )
+    content = dict(
+        before=report.before,
+        after=report.after,
+        iterations=report.iterations,
+        seconds=report.seconds,
+        places={what: str(place) for what, place in report.places.items()},
     )
-    temporary.replace(out / 'report.json')
+    write_atomically(report.places['report'], json.dumps(content, indent=2).encode())
 
 
 def print_report(report: QuickstartReport, console: Console) -> None:

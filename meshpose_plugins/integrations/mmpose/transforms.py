@@ -9,7 +9,6 @@ from mmpose.registry import TRANSFORMS
 from mmpose.structures.bbox import get_udp_warp_matrix, get_warp_matrix
 
 from meshpose_plugins.data.affine import (
-    KEPT_DIRECTIONS,
     carry_camera_vertices,
     carry_points,
     carry_vertices,
