@@ -23,7 +23,8 @@ def encode_template_id(template: MeshTemplate) -> Tensor:
             without any faces the number of vertices too; not its rest shape or upsampler.
 
     Returns:
-        uint8, (64,): the name in UTF-8, padded with zeros to 48 bytes, and 16 bytes of SHA-256.
+        int64, (64,): the name in UTF-8, padded with zeros to 48 bytes, and 16 bytes of SHA-256. Not uint8:
+        several processes average their buffers, and a sum of bytes overflows.
     """
     digest = hashlib.sha256()
     known = [getattr(template, name) for name in ("faces", "source_vertex_ids", "symmetry")
@@ -32,7 +33,7 @@ def encode_template_id(template: MeshTemplate) -> Tensor:
     for array in (*known, template.seams, count):
         digest.update(np.ascontiguousarray(array, dtype="<i8").tobytes())
     name = template.name.encode()[:NAME_BYTES].ljust(NAME_BYTES, b"\0")
-    return torch.frombuffer(bytearray(name + digest.digest()[:DIGEST_BYTES]), dtype=torch.uint8)
+    return torch.frombuffer(bytearray(name + digest.digest()[:DIGEST_BYTES]), dtype=torch.uint8).long()
 
 
 def decode_template_id(template_id: Tensor) -> Tuple[str, str]:

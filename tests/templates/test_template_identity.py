@@ -12,10 +12,11 @@ from meshpose_plugins.templates.identity import check_template_id, decode_templa
 def test_identity_round_trip_and_digest():
     template = load_template('anny')
     stored = encode_template_id(template)
-    assert stored.dtype == torch.uint8 and stored.shape == (64,)
+    assert stored.dtype == torch.int64 and stored.shape == (64,)
     name, digest = decode_template_id(stored)
     assert name == 'anny' and len(digest) == 32
     check_template_id(template, stored)
+    check_template_id(template, stored.to(torch.uint8))  # as older checkpoints have it
     check_template_id(template, None)
     other = dataclasses.replace(template, faces=template.faces[::-1])
     assert decode_template_id(encode_template_id(other))[1] != digest

@@ -23,6 +23,7 @@ from meshpose_plugins.evaluation.predictions import load_predictions
 from meshpose_plugins.integrations.errors import explanation, run_or_explain
 from meshpose_plugins.integrations.mmpose.loops import ResumableIterLoop
 from meshpose_plugins.templates import load_template
+from mmpose.apis import init_model
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIG = ROOT / "configs/mmpose/meshpose_mobilenetv2_lite_128x96.py"
@@ -130,6 +131,10 @@ def test_two_processes_train_the_same_weights(config, folder):
     assert (work_dir / "iter_2.pth").is_file()
     assert len(logged(work_dir, "loss")) == 2
     assert logged(work_dir, "mesh/vertex_error_2d")
+    # Written after the processes have averaged their buffers: it is still one of the template.
+    best, = work_dir.glob("best_*.pth")
+    model = init_model(str(CONFIG), str(best), device="cpu")
+    assert model.head.template.name == "anny"
 
 
 def test_config_without_registration_names_the_line(folder, config):
