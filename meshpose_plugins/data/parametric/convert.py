@@ -16,7 +16,8 @@ from meshpose_plugins.data.meshes import MESHES_VERSION
 from meshpose_plugins.data.parametric.people import ParametricPeople
 from meshpose_plugins.data.parametric.placement import place
 from meshpose_plugins.data.report import ReadReport
-from meshpose_plugins.data.synthetic.writer import ANNOTATIONS, MESHES, write_text
+from meshpose_plugins.data.synthetic.writer import ANNOTATIONS, MESHES
+from meshpose_plugins.files import write_atomically
 from meshpose_plugins.rendering import Raster, vertex_visibility
 from meshpose_plugins.templates.correspondence import load_correspondence
 from meshpose_plugins.templates.projection import TriangleFinder
@@ -271,4 +272,4 @@ def _write(out: Path, people: ParametricPeople, template: MeshTemplate, results:
             **arrays,
         ),
     )
-    write_text(out / ANNOTATIONS, json.dumps(content))
+    write_atomically(out / ANNOTATIONS, json.dumps(content).encode())
