@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 #: Statistics of the table, in the order of the public evaluation.
@@ -86,7 +87,7 @@ def evaluate(args: argparse.Namespace) -> int:
     content = {name: result.to_dict() for name, result in results.items()}
     meshes = None
     if args.meshes:
-        meshes = MeshComparison(args.predictions, args.meshes, template, evaluator.problems)
+        meshes = MeshComparison(args.predictions, args.meshes, template, evaluator.truth, evaluator.problems)
         content['meshes'] = meshes.to_dict()
     content['problems'] = evaluator.problems.to_dict()
     print_results(results, evaluator.problems, meshes)
@@ -105,13 +106,14 @@ class MeshComparison:
         predictions: the file.
         path: .npz of true meshes.
         template: of both; by default the one that the predictions name.
+        truth: the annotations, which tell the image of each.
         problems: takes what could not be compared.
 
     Raises:
         ValueError: the predictions hold no meshes, or those of several templates.
     """
 
-    def __init__(self, predictions: str, path: str, template, problems) -> None:
+    def __init__(self, predictions: str, path: str, template, truth, problems) -> None:
         from meshpose_plugins.data.meshes import load_meshes
         from meshpose_plugins.evaluation import MeshEvaluation, evaluate_meshes, read_predictions
         from meshpose_plugins.templates import load_template
@@ -126,7 +128,13 @@ class MeshComparison:
         self.template = template or load_template(names[0])
         self.labels = load_meshes(path, self.template)
         self.evaluation = MeshEvaluation(self.template)
-        people, found = evaluate_meshes(records, self.labels, self.evaluation)
+        # Records may name an image by its file; those of a detector have running numbers as instance ids.
+        ids_of_files = {image.file_name: image.image_id for image in truth.images.values()}
+        records = [
+            replace(record, image_id=ids_of_files.get(record.image_id, record.image_id)) for record in records
+        ]
+        images = {annotation_id: image_id for image_id, annotation_id in truth.people}
+        people, found = evaluate_meshes(records, self.labels, self.evaluation, images)
         for text in found:
             problems.add('mesh that could not be compared', text)
         problems.check()

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from meshpose_plugins.deploy.weights import load_strictly
+from meshpose_plugins.deploy.weights import load_strictly, unreadable_reason
 from meshpose_plugins.templates.identity import check_template_id
 
 #: Where the network (``network.*``) and the template's identity stand in a model's state dict.
@@ -85,8 +85,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
             }
         content = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(f'{path} cannot be read as tensors: {reason}') from None
+        raise ValueError(f'{path} cannot be read as tensors: {unreadable_reason(error)}') from None
     for name in ('state_dict', 'model'):
         if isinstance(content, dict) and isinstance(content.get(name), dict):
             content = content[name]

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from meshpose_plugins.deploy.weights import unreadable_reason
 from meshpose_plugins.templates import BodySurface, MeshTemplate, load_template
 
 NETWORK, UPSAMPLER = 'root', 'VERTEX_UPSAMPLE'
@@ -67,7 +68,7 @@ def read_published(path: str | Path, part: str) -> dict[str, Tensor]:
         content = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # torch raises five kinds for broken and refused files
         raise ValueError(
-            f'{path} cannot be loaded: {str(error).splitlines()[0]} If it holds more than tensors and you '
+            f'{path} cannot be loaded: {unreadable_reason(error)}. If it holds more than tensors and you '
             'trust where it comes from, rewrite it first: meshpose plain-checkpoint SOURCE DESTINATION'
         ) from None
     model = content.get('model') if isinstance(content, dict) else None

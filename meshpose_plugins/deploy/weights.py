@@ -183,6 +183,12 @@ def checkpoint_weights(checkpoint: dict, source: str) -> dict[str, Tensor]:
     return {name.removeprefix('module.'): tensor for name, tensor in weights.items()}
 
 
+def unreadable_reason(error: Exception) -> str:
+    """The first line of what torch says about a file, or the kind of error where that is a bare code."""
+    line = (str(error).splitlines() or [''])[0]
+    return line if ' ' in line else f'no file of tensors ({type(error).__name__})'
+
+
 def load_strictly(model: torch.nn.Module, state_dict: dict[str, Tensor], source: str | Path) -> None:
     """Load weights that must fit a network completely.
 

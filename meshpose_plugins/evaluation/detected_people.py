@@ -63,7 +63,7 @@ def person_errors(record: PredictionRecord, person: PersonRecord, template: Mesh
         errors['uv_error'] = mesh_errors.uv_error(
             record.vertices, points.xy, points.vertex_ids, points.barycentrics, person.bbox[3], points.valid
         )
-    if person.vertices_image is not None:
+    if _has_finite_mesh(person):
         camera = person.vertices_camera
         root_weights = template.joint_regressor[template.root_joint]
         seen, outside = mesh_errors.visibility_classes(
@@ -76,6 +76,13 @@ def person_errors(record: PredictionRecord, person: PersonRecord, template: Mesh
             visibility=(record.visibility[seen], record.visibility[outside]),
         )
     return errors
+
+
+def _has_finite_mesh(person: PersonRecord) -> bool:
+    """Tell whether there is a true mesh; one with NaN, which training leaves out too, is none."""
+    if person.vertices_image is None:
+        return False
+    return bool(np.isfinite(person.vertices_image).all() and np.isfinite(person.vertices_camera).all())
 
 
 def detected_people_errors(

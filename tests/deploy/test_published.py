@@ -107,6 +107,10 @@ def test_files_are_read_without_executing_them(tmp_path):
     with pytest.raises(FileNotFoundError, match='absent.pth does not exist'):
         published.read_published(tmp_path / 'absent.pth', published.NETWORK)
     torch.save({'model': {'root': Harmful()}}, tmp_path / 'harmful.pth')
+    for name, content in (('text.pth', b'hello'), ('empty.pth', b'')):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match=rf'{name} cannot be loaded: \D\w+ .*\. If it holds more'):
+            published.read_published(tmp_path / name, published.NETWORK)
     with pytest.raises(ValueError, match='harmful.pth cannot be loaded: .*plain-checkpoint'):
         published.read_published(tmp_path / 'harmful.pth', published.NETWORK)
     assert not (tmp_path / 'executed').exists()

@@ -81,6 +81,15 @@ def test_errors_of_the_best_detection_of_each_person():
     assert errors['pa_mpvpe'] == pytest.approx(0, abs=0.1) and errors['mpvpe'] == pytest.approx(0, abs=0.1)
 
 
+def test_a_true_mesh_that_is_not_finite_is_none():
+    people = make_people()
+    records = [predict(people[0], 4), predict(people[1])]
+    people[1].meshes.vertices_camera[1, 5] = np.nan
+    errors = detected_people_errors(records, people, TEMPLATE)
+    assert errors['found'] == 100
+    assert errors['vertex_error_2d'] == pytest.approx(4, rel=1e-4), 'of the first alone'
+
+
 def test_those_who_are_not_found_and_crowds():
     people = make_people()
     assert detected_people_errors([predict(people[1])], people, TEMPLATE)['found'] == 50

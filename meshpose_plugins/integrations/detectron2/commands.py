@@ -62,7 +62,10 @@ def train(args: argparse.Namespace) -> None:
         available = torch.cuda.device_count()
         if args.num_gpus > max(available, 1):
             raise ValueError(f"--num-gpus {args.num_gpus}, but this machine has {available}")
-        load_config(args.config_file, args.opts)  # errors before processes start
+        cfg = load_config(args.config_file, args.opts)  # errors before processes start
+        weights = cfg.MODEL.WEIGHTS
+        if weights and not args.resume and "://" not in weights and not Path(weights).is_file():
+            raise FileNotFoundError(f"MODEL.WEIGHTS: {weights} does not exist")
         launch(
             train_process,
             min(args.num_gpus, available),  # detectron2's default is one; without any it is the CPU

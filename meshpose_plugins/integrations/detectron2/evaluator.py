@@ -15,6 +15,7 @@ from detectron2.evaluation import COCOEvaluator, DatasetEvaluator
 from detectron2.structures import Instances
 from detectron2.utils import comm
 
+from meshpose_plugins.data.coco import read_json
 from meshpose_plugins.evaluation.densepose import Evaluator
 from meshpose_plugins.evaluation.detected_people import detected_people_errors
 from meshpose_plugins.evaluation.predictions import PredictionRecord, save_predictions
@@ -130,8 +131,13 @@ class MeshPoseEvaluator(DatasetEvaluator):
 
     def _densepose_scores(self, records: List[PredictionRecord]) -> dict:
         """Scores of the common DensePose evaluation by '<mode>_<statistic>'; {} if it lacks the surface."""
+        annotations = self._metadata.json_file
+        surface = self._metadata.meshpose_options.get("surface")
+        if surface is not None:  # for files that do not name one, as in training
+            content = read_json(annotations)
+            annotations = {**content, "info": {"densepose_surface": surface, **(content.get("info") or {})}}
         try:
-            evaluator = Evaluator(self._metadata.json_file, template=self._template)
+            evaluator = Evaluator(annotations, template=self._template)
         except ValueError as error:  # e.g. charts of another body than the template's
             self._logger.warning("no DensePose scores: %s", error)
             return {}

@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from meshpose_plugins.deploy.weights import find_weights, read_metadata
+from meshpose_plugins.deploy.weights import find_weights, read_metadata, unreadable_reason
 from meshpose_plugins.integrations.mmpose.checkpoints import load_from_safetensors
 from meshpose_plugins.integrations.mmpose.config_text import parse_config_text
 
@@ -58,7 +58,7 @@ def load_checkpoint_file(path: str | Path) -> dict:
     try:
         checkpoint = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # torch raises five kinds for broken and refused files
-        raise ValueError(f'checkpoint {path} cannot be loaded: {str(error).splitlines()[0]}') from None
+        raise ValueError(f'checkpoint {path} cannot be loaded: {unreadable_reason(error)}') from None
     if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
         raise ValueError(
             f'checkpoint {path}: expected a dict with the field state_dict, as MMEngine writes it'

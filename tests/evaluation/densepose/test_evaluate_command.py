@@ -1,13 +1,14 @@
 """The command on meshes: tables, metrics.json, page; and what it says about wrong input."""
 
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 
 from meshpose_plugins.cli.evaluate import main
-from meshpose_plugins.evaluation import PredictionRecord, save_predictions
+from meshpose_plugins.evaluation import PredictionRecord, load_predictions, save_predictions
 from meshpose_plugins.evaluation.densepose.template_surfaces import chart_points
 from meshpose_plugins.rendering.benchmark import fit_to_picture
 from meshpose_plugins.templates import load_template
@@ -130,6 +131,22 @@ def test_problems_are_printed_and_strict_makes_them_errors(files, tmp_path, caps
     assert run(files, tmp_path / 'strict', '--strict', predictions='bad.json') == 2
     assert 'error: 2 problems in the input (strict)' in capsys.readouterr().err
     assert not (tmp_path / 'strict').exists()
+
+
+def test_meshes_of_records_that_are_no_annotation_of_their_image(files, tmp_path, capsys):
+    """A detector numbers its people: its number 2 in image 1 is not annotation 2, which is in image 2."""
+    first, second = load_predictions(files / 'predictions.npz', TEMPLATE)
+    records = [replace(first, instance_id=2), replace(second, instance_id=7)]
+    save_predictions(files / 'detected.npz', records)
+    options = ('--worst', 0, '--meshes', files / 'meshes.npz')
+    assert run(files, tmp_path, *options, predictions='detected.npz') == 0
+    found = json.loads((tmp_path / 'metrics.json').read_text())
+    assert found['meshes']['people'] == 0 and 'vertex_error_px' not in found['meshes']
+    assert 'the annotation of this id is in image 2' in json.dumps(found['problems'])
+    named = [replace(first, image_id='1.png'), replace(second, image_id='2.png')]
+    save_predictions(files / 'named.npz', named)
+    assert run(files, tmp_path, *options, predictions='named.npz') == 0
+    assert json.loads((tmp_path / 'metrics.json').read_text())['meshes']['people'] == 2
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def test_eval_only_with_tta(trained):
     assert {'bbox', 'mesh', 'bbox_TTA', 'mesh_TTA'} <= set(results)
 
 
-def test_errors_are_one_line():
+def test_errors_are_one_line(tmp_path):
     for arguments, message in (
         (['--config-file', 'gone.yaml'], "train_detectron2: config 'gone.yaml' does not exist"),
         (
@@ -108,9 +108,14 @@ def test_errors_are_one_line():
             ['--config-file', LITE, '--num-gpus', '0', 'DATASETS.TRAIN', "('nothing',)"],
             "train_detectron2: data set 'nothing' of DATASETS is neither",
         ),
+        (
+            ['--config-file', LITE, '--num-gpus', '0', '--eval-only', 'MODEL.WEIGHTS', 'gone.pth'],
+            'train_detectron2: MODEL.WEIGHTS: gone.pth does not exist',
+        ),
     ):
         with pytest.raises(SystemExit, match=message):
-            train_detectron2.main([*arguments, 'OUTPUT_DIR', '/tmp'] if len(arguments) > 4 else arguments)
+            output = ['OUTPUT_DIR', str(tmp_path)] if len(arguments) > 4 else []
+            train_detectron2.main([*arguments, *output])
 
 
 @pytest.fixture(scope='module')

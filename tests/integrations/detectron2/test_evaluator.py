@@ -138,6 +138,21 @@ def test_charts_of_a_body_without_a_surface_leave_the_errors(dataset, tmp_path, 
     assert evaluator._densepose_scores([]) == {} and "no DensePose scores: " in caplog.text
 
 
+def test_the_registered_surface_is_that_of_a_file_that_names_none(dataset, people_folder, tmp_path):
+    content = json.loads(Path(MetadataCatalog.get('people').json_file).read_text())
+    del content['info']['densepose_surface']
+    path = tmp_path / 'unnamed.json'
+    path.write_text(json.dumps(content))
+    for name, options in (('unnamed', {}), ('named', dict(surface='anny'))):
+        register_densepose_coco(name, str(path), str(people_folder), **options)
+        try:
+            scores = MeshPoseEvaluator(name)._densepose_scores([])
+        finally:
+            DatasetCatalog.remove(name)
+            MetadataCatalog.remove(name)
+        assert bool(scores) == (name == 'named'), name
+
+
 def test_models_and_data_without_meshes_are_named(dataset):
     evaluator = MeshPoseEvaluator('people')
     with pytest.raises(ValueError, match="no 'pred_mesh'.*MESHPOSE_ON"):
