@@ -135,7 +135,7 @@ def test_predictions_are_one_instance_per_crop(head):
 
 def test_template_id_round_trip_and_mismatch(head):
     stored = encode_template_id(head.template)
-    assert stored.dtype == torch.uint8 and stored.shape == (64,)
+    assert stored.dtype == torch.int64 and stored.shape == (64,)
     assert decode_template_id(stored)[0] == "anny"
     state = head.state_dict()
     head.load_state_dict(state)
