@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from meshpose_plugins.files import write_atomically
@@ -74,6 +75,7 @@ def _points_only(config: Config) -> None:
 def _half_points_only(config: Config) -> None:
     """Every other person has annotated points and a mask, and no mesh or keypoints."""
     dataset = config.train_dataloader.dataset
+    init_default_scope(config.default_scope)  # no runner may have done so yet
     people = range(len(DATASETS.build(dataset)))
     config.train_dataloader.dataset = dict(type='ConcatDataset', datasets=[
         dict(dataset, indices=list(people[0::2])),

@@ -4,6 +4,9 @@ from __future__ import annotations
 import copy
 import csv
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,6 +77,18 @@ def test_variant_is_what_it_says(variant, folder, base):
     meshes = [people[k]['data_samples'].gt_instance_labels.vertices_valid.all().item() for k in range(8)]
     with_mesh = {'points_only': 0, 'half_points_only': 4}.get(variant, 8)
     assert len(people) == 8 and sum(meshes) == with_mesh
+
+
+def test_the_first_variant_of_a_process_may_need_the_data_set(folder, base):
+    """In a process of its own, where nothing has chosen MMPose's registries yet."""
+    code = (
+        "from mmengine.config import Config; import meshpose_plugins.integrations.mmpose\n"
+        "from meshpose_plugins.integrations.mmpose.ablation import AblationRun; from pathlib import Path\n"
+        f"config = AblationRun('half_points_only', 0, 4, Path('x')).config(Config.fromfile({str(base)!r}))\n"
+        "print(len(config.train_dataloader.dataset.datasets))")
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=folder,
+                          env=dict(os.environ, PYTHONPATH=str(ROOT)))
+    assert done.stdout.strip().endswith('2'), done.stderr[-2000:]
 
 
 def test_a_variant_leaves_the_base_alone(folder, base):
