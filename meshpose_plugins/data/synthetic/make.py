@@ -12,7 +12,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from meshpose_plugins.bodies import load_body
 from meshpose_plugins.data.synthetic.generator import SampleGenerator
@@ -103,7 +102,6 @@ _worker: dict = {}
 def _start_worker(settings: SyntheticSettings, folder: str, photos: str | None, poses: str | None) -> None:
     """Prepare a process: one thread each, the processes themselves use the cores."""
     cv2.setNumThreads(1)
-    threadpool_limits(1, user_api='blas')  # NumPy's linear algebra, else as many threads as cores
     recorded = None if poses is None else np.load(poses, mmap_mode='r')
     _worker['generator'] = build_generator(settings, photos, recorded)
     _worker['store'] = ChunkStore(Path(folder))
@@ -117,10 +115,9 @@ def _make_chunk(chunk: int, first: int, stop: int) -> int:
 def _run(pending: list[tuple], workers: int, start_arguments: tuple, advance) -> None:
     """Make the pending chunks, here or in worker processes."""
     if workers <= 1:
-        with threadpool_limits(user_api='blas'):  # restores the caller's threads
-            _start_worker(*start_arguments)
-            for task in pending:
-                advance(_make_chunk(*task))
+        _start_worker(*start_arguments)
+        for task in pending:
+            advance(_make_chunk(*task))
         return
     # Spawned, not forked: compiled code and OpenCV's threads do not survive a fork everywhere.
     context = multiprocessing.get_context('spawn')
