@@ -23,19 +23,29 @@ class FinestLevelFPN(BaseModule):
             before.
         out_channels: channels of the merged map.
         num_convs: 3x3 convolutions on the merged map.
+        num_blocks: residual blocks of two 3x3 convolutions on what has been merged at every level, finest
+            first; on coarse maps they see the whole body and cost little. They start out as identity: weights
+            of a neck without them stay as good as they were. None: no blocks.
         norm_cfg: config of the norms.
         act_cfg: config of the activations.
         init_cfg: MMEngine's initialisation config.
     """
 
     def __init__(self, in_channels: Sequence[int], out_channels: int, num_convs: int = 1,
-                 norm_cfg: dict = dict(type="BN"), act_cfg: dict = dict(type="ReLU"),
-                 init_cfg: Optional[dict] = None) -> None:
+                 num_blocks: Optional[Sequence[int]] = None, norm_cfg: dict = dict(type="BN"),
+                 act_cfg: dict = dict(type="ReLU"), init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
         self.in_channels = tuple(in_channels)
+        num_blocks = (0,) * len(self.in_channels) if num_blocks is None else tuple(num_blocks)
+        if len(num_blocks) != len(self.in_channels):
+            raise ValueError(f"FinestLevelFPN(num_blocks={list(num_blocks)}): one number for each of the "
+                             f"{len(self.in_channels)} levels of in_channels")
         self.laterals = nn.ModuleList(
             ConvModule(channels, out_channels, 1, norm_cfg=norm_cfg, act_cfg=None)
             for channels in in_channels)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(*[_ResidualBlock(out_channels, norm_cfg, act_cfg) for _ in range(count)])
+            for count in num_blocks)
         self.convs = nn.Sequential(*[
             ConvModule(out_channels, out_channels, 3, padding=1, norm_cfg=norm_cfg, act_cfg=act_cfg)
             for _ in range(num_convs)])
@@ -52,8 +62,21 @@ class FinestLevelFPN(BaseModule):
         if len(inputs) != len(self.in_channels):
             raise ValueError(f"FinestLevelFPN(in_channels={list(self.in_channels)}) got {len(inputs)} levels: list "
                              "the channels of all levels of backbone.out_indices")
-        merged = self.laterals[-1](inputs[-1])
-        for lateral, level in zip(list(self.laterals)[-2::-1], inputs[-2::-1]):
-            upsampled = functional.interpolate(merged, size=level.shape[-2:], mode="nearest")
-            merged = lateral(level) + upsampled
+        merged = self.blocks[-1](self.laterals[-1](inputs[-1]))
+        for k in range(len(inputs) - 2, -1, -1):
+            upsampled = functional.interpolate(merged, size=inputs[k].shape[-2:], mode="nearest")
+            merged = self.blocks[k](self.laterals[k](inputs[k]) + upsampled)
         return [self.convs(merged), inputs[-1]]
+
+
+class _ResidualBlock(nn.Module):
+    """``x + norm(conv(act(norm(conv(x)))))``, with the last norm starting out as zero."""
+
+    def __init__(self, channels: int, norm_cfg: dict, act_cfg: dict) -> None:
+        super().__init__()
+        self.conv1 = ConvModule(channels, channels, 3, padding=1, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        self.conv2 = ConvModule(channels, channels, 3, padding=1, norm_cfg=norm_cfg, act_cfg=None)
+        nn.init.zeros_(self.conv2.norm.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv2(self.conv1(x))

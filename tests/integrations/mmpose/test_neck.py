@@ -1,0 +1,52 @@
+"""The light model's neck, and blocks added to trained weights."""
+
+import pytest
+import torch
+from mmpose.registry import MODELS
+
+import meshpose_plugins.integrations.mmpose  # noqa: F401
+
+CHANNELS = [6, 8, 10]
+
+
+def levels(seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(2, c, 16 >> k, 12 >> k, generator=generator) for k, c in enumerate(CHANNELS)]
+
+
+def build(**kwargs):
+    torch.manual_seed(1)
+    return MODELS.build(dict(type='FinestLevelFPN', in_channels=CHANNELS, out_channels=16, **kwargs))
+
+
+def test_merged_map_and_coarsest_level():
+    merged, coarsest = build()(levels())
+    assert merged.shape == (2, 16, 16, 12) and torch.equal(coarsest, levels()[-1])
+
+
+def test_blocks_start_as_identity_and_learn():
+    plain, grown = build().eval(), build(num_blocks=[0, 2, 1]).eval()
+    missing = grown.load_state_dict(plain.state_dict(), strict=False).missing_keys
+    assert missing and all(key.startswith('blocks.') for key in missing)
+    torch.testing.assert_close(grown(levels())[0], plain(levels())[0])
+    grown.train()
+    for _ in range(2):  # what lies before the zero learns once that has moved
+        optimizer = torch.optim.SGD(grown.parameters(), 0.1)
+        optimizer.zero_grad()
+        grown(levels())[0].square().mean().backward()
+        optimizer.step()
+    unmoved = [name for name, p in grown.blocks.named_parameters() if not p.grad.any()]
+    assert not unmoved
+    assert not torch.allclose(grown.eval()(levels())[0], plain(levels())[0])
+
+
+@pytest.mark.parametrize(
+    'kwargs, message',
+    [
+        (dict(num_blocks=[1, 2]), r'num_blocks=\[1, 2\].* each of the 3 levels'),
+        (dict(), r'FinestLevelFPN\(in_channels=\[6, 8, 10\]\) got 2 levels'),
+    ],
+)
+def test_wrong_numbers_of_levels(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        build(**kwargs)(levels()[:2])
