@@ -10,10 +10,10 @@ from .base import COCO_KEYPOINT_NAMES, BodyModel, PosedBody
 
 __all__ = ["BODY_NAMES", "BodyModel", "COCO_KEYPOINT_NAMES", "PosedBody", "load_body"]
 
-#: The bodies that ship with the package, then those of the SMPL family, whose files the user brings.
+#: The bodies that ship with the package, then those of the SMPL family and MHR, whose files the user brings.
 SHIPPED_BODIES = ("anny",)
 SMPL_FAMILY = ("smpl", "smplh", "smplx")
-BODY_NAMES = SHIPPED_BODIES + SMPL_FAMILY
+BODY_NAMES = SHIPPED_BODIES + SMPL_FAMILY + ("mhr",)
 
 
 @lru_cache(maxsize=None)
@@ -27,13 +27,14 @@ def load_body(
 
     Args:
         name: one of BODY_NAMES.
-        model_path: for the SMPL family the user's model file (.npz or .pkl), or a folder of them.
+        model_path: for the SMPL family the user's model file (.npz or .pkl), or a folder of them; for MHR the
+            folder of its converted assets, or the file of one level of detail in it.
         gender: for the SMPL family 'neutral', 'female' or 'male'; None: neutral from a folder, whatever a file
             is.
-        num_betas: for the SMPL family, the number of shape parameters.
+        num_betas: for the SMPL family and MHR, the number of shape parameters.
 
     Returns:
-        The body model; an AnnyBody or a SmplBody.
+        The body model; an AnnyBody, a SmplBody or a MhrBody.
 
     Raises:
         ValueError: if the name is not known, model_path is missing, or the file is another model's.
@@ -51,6 +52,13 @@ def load_body(
                 f"from {family.site}"
             )
         return SmplBody.load(name, model_path, gender, num_betas)
+    if name == "mhr":
+        from .mhr import MhrBody
+        from .mhr_files import SITE
+
+        if model_path is None:
+            raise ValueError(f"body 'mhr' needs model_path (--model-path): the folder of its assets, from {SITE}")
+        return MhrBody.load(model_path, num_betas)
     if name == "anny":
         from .anny import AnnyBody
 

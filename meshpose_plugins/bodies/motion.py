@@ -8,10 +8,12 @@ from typing import Dict, List, Union
 
 import numpy as np
 
+from . import load_body
 from .amc import amc_poses, read_amc, read_asf
 from .base import BodyModel
 from .bvh import bvh_poses, read_bvh
 from .pose_sampling import sample_pose
+from .pose_transfer import PoseTransfer, has_makehuman_rig
 
 __all__ = ["load_poses", "read_amc", "read_asf", "read_bvh", "sample_pose"]
 
@@ -26,7 +28,7 @@ def load_poses(folder: Union[str, Path], body: BodyModel, frame_step: int = 1) -
     Args:
         folder: folder with .bvh files (MakeHuman's rig), or .amc files beside their .asf skeleton:
             '01_02.amc' goes with '01_02.asf', '01.asf' or the only .asf of its folder.
-        body: the body to pose.
+        body: the body to pose; one of another rig takes the poses of 'anny', joint by joint.
         frame_step: take every so many frames of each file.
 
     Returns:
@@ -37,6 +39,9 @@ def load_poses(folder: Union[str, Path], body: BodyModel, frame_step: int = 1) -
         FileNotFoundError: if the folder does not exist or has no motion file.
         ValueError: if none of its files can be used, or frame_step is less than one.
     """
+    if not has_makehuman_rig(body):
+        source = load_body("anny")
+        return PoseTransfer(source, body)(load_poses(folder, source, frame_step))
     folder = Path(folder)
     if frame_step < 1:
         raise ValueError(f"frame_step must be at least 1, got {frame_step}")

@@ -37,7 +37,7 @@ def sample_pose(body: BodyModel, rng: np.random.Generator, count: Optional[int] 
     poses whose limbs would run through the body are drawn again.
 
     Args:
-        body: a body with MakeHuman's joint names, or one of the SMPL family: that takes the poses of 'anny'.
+        body: a body with MakeHuman's joint names, or one of the SMPL family or MHR: those take the poses of 'anny'.
         rng: random generator; the same state gives the same poses.
         count: number of poses; None draws one without a batch axis.
 
@@ -56,7 +56,7 @@ def _sampler(body: BodyModel) -> Union["PoseSampler", "TransferredSampler"]:
 
 
 class TransferredSampler:
-    """Poses sampled for the body that ships with the package, on a body of the SMPL family."""
+    """Poses sampled for the body that ships with the package, on a body of another rig."""
 
     def __init__(self, body: BodyModel) -> None:
         from . import load_body

@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> None:
         '--source', default='smpl', choices=BODY_NAMES, help='body on which the annotations lie'
     )
     parser.add_argument('--target', default='anny', choices=BODY_NAMES, help='body of the template')
-    parser.add_argument('--model-path', help='model file of the SMPL family, or the folder that holds it')
+    parser.add_argument('--model-path', help='model file of the SMPL family or MHR, or the folder that holds it')
     parser.add_argument('--gender', help='neutral, female or male; by default neutral, or what the file is')
     parser.add_argument('--out', required=True, help='correspondence file (.npz) to write')
     args = parser.parse_args(argv)

@@ -102,7 +102,9 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--body', default='anny', choices=BODY_NAMES)
     parser.add_argument(
-        '--model-path', help='model file (.npz, .pkl) of the SMPL family, or the folder that holds it'
+        '--model-path',
+        help="model file (.npz, .pkl) of the SMPL family, or the folder that holds it; of MHR the folder of its "
+        'converted assets or a lodN.npz in it',
     )
     parser.add_argument(
         '--without-model',

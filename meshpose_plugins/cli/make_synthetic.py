@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
             help=f'{text} (default {value})',
         )
     add('--template', default=defaults.template, help='template whose vertices are labelled (default anny)')
+    add('--model-path', help="the template's body model, where it does not ship: as for build_template")
     add('--quiet', action='store_true', help='no progress bar')
     return parser
 
@@ -69,7 +70,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         settings = SyntheticSettings(
             seed=arguments.seed, split=arguments.split, width=arguments.size[0], height=arguments.size[1],
-            template=arguments.template, **{name: getattr(arguments, name) for name in SHARES})
+            template=arguments.template, model_path=arguments.model_path,
+            **{name: getattr(arguments, name) for name in SHARES})
         report = make_synthetic(
             arguments.out,
             arguments.count,

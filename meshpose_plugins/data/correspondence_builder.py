@@ -43,7 +43,7 @@ def build_correspondence(
     or one beside it. The left half decides, the right half mirrors it.
 
     Args:
-        source, target: One with MakeHuman's rig (anny), the other of the SMPL family.
+        source, target: One with MakeHuman's rig (anny), the other of the SMPL family or MHR.
         settings: How the fit is done.
         report: Called with a line of text after each stage.
 
@@ -55,7 +55,7 @@ def build_correspondence(
     """
     if has_makehuman_rig(source) == has_makehuman_rig(target):
         raise ValueError(
-            f"cannot fit '{source.name}' to '{target.name}': one of them must be anny, the other SMPL's"
+            f"cannot fit '{source.name}' to '{target.name}': one of them must be anny, the other SMPL's or MHR"
         )
     fitted, still = (target, source) if has_makehuman_rig(target) else (source, target)
     segments = {

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from ..bodies import BodyModel
-from ..bodies.pose_transfer import has_makehuman_rig
+from ..bodies.pose_transfer import MHR_RIG, has_makehuman_rig, rig_of
 from .charts import DensePoseCharts
 from .decimation import DecimationSettings, SymmetricDecimator
 from .farthest_points import sample_farthest_points
@@ -20,8 +20,8 @@ from .regression import fit_sparse_regressor, nearest_support
 from .segmentation import segment_of_joint, segment_surface
 from .template import BodySurface, MeshTemplate
 
-#: Joints that the template regresses, by rig: MakeHuman's, then that of the SMPL family. The root first, then
-#: what mesh metrics and losses use.
+#: Joints that the template regresses, by rig: MakeHuman's, that of the SMPL family, MHR's. The root first,
+#: then what mesh metrics and losses use.
 REGRESSED_JOINTS = (
     (
         'root',
@@ -67,6 +67,25 @@ REGRESSED_JOINTS = (
         'right_wrist',
         'left_hand',
         'right_hand',
+    ),
+    (
+        'root',
+        'l_upleg',
+        'r_upleg',
+        'l_lowleg',
+        'r_lowleg',
+        'l_foot',
+        'r_foot',
+        'c_spine1',
+        'c_spine3',
+        'c_neck',
+        'c_head',
+        'l_uparm',
+        'r_uparm',
+        'l_lowarm',
+        'r_lowarm',
+        'l_wrist',
+        'r_wrist',
     ),
 )
 
@@ -124,7 +143,7 @@ class TemplateSettings:
 
 
 def chart_surface(body: BodyModel, charts: DensePoseCharts | None = None) -> BodySurface:
-    """Lay charts on a body's surface: those given, or, for MakeHuman's rig, 24 parts cut and flattened here.
+    """Lay charts on a body's surface: those given, or, for MakeHuman's rig and MHR's, 24 parts made here.
 
     Raises:
         ValueError: If the surface is not symmetric, the charts are another body's or there are none, or a
@@ -132,7 +151,7 @@ def chart_surface(body: BodyModel, charts: DensePoseCharts | None = None) -> Bod
     """
     if charts is not None:
         return charts.surface(body.vertices, body.faces)
-    if not has_makehuman_rig(body):
+    if not (has_makehuman_rig(body) or rig_of(body) is MHR_RIG):
         raise ValueError(f"body '{body.name}' needs DensePose charts (--charts)")
     vertices = np.asarray(body.vertices, float)
     symmetry = topological_mirror(vertices, body.faces)
@@ -172,7 +191,7 @@ def build_template(
             connectivity.
         name: Name of the template, by default the body's.
         settings: See :class:`TemplateSettings`.
-        charts: The charts of the body's surface; bodies with MakeHuman's rig are charted without.
+        charts: The charts of the body's surface; bodies with MakeHuman's rig or MHR's are charted without.
         h36m_regressor: (17, N) weights of the Human3.6M joints on the body's vertices; they are regressed
             beside the body's own joints then, as ``H36M_JOINTS``.
 
@@ -219,10 +238,11 @@ def _regressed_joints(
     body: BodyModel, vertices: np.ndarray, joints: np.ndarray, h36m_regressor: np.ndarray | None
 ) -> tuple[tuple[str, ...], np.ndarray]:
     """Names and positions (B, J, 3) of the joints that the template of a body regresses."""
-    known = [names for names in REGRESSED_JOINTS if names[0] in body.joint_names]
-    if not known:
-        raise ValueError(f"body '{body.name}' has neither MakeHuman's rig nor that of the SMPL family")
-    names = tuple(name for name in known[0] if name in body.joint_names)
+    names = max(
+        (tuple(name for name in names if name in body.joint_names) for names in REGRESSED_JOINTS), key=len
+    )
+    if len(names) < len(min(REGRESSED_JOINTS, key=len)):
+        raise ValueError(f"body '{body.name}' has neither MakeHuman's rig nor that of the SMPL family or MHR")
     chosen = joints[:, [body.joint_names.index(name) for name in names]]
     if h36m_regressor is None:
         return names, chosen

@@ -78,7 +78,7 @@ class SurfaceSamples:
 
 
 class BodyRegistration:
-    """Fits a body with MakeHuman's rig to the rest surface of one of the SMPL family.
+    """Fits a body with MakeHuman's rig to the rest surface of one of the SMPL family or MHR.
 
     Args:
         body: The body that is fitted.
@@ -106,7 +106,7 @@ class BodyRegistration:
         self.segments, self.outer = segments, outer
         rest = rest_pose(target)
         self.samples = SurfaceSamples(rest.vertices.astype(float), target.faces, target_segments)
-        marks = limb_landmarks()
+        marks = limb_landmarks(target)
         self._marks = np.array([body.joint_names.index(name) for name in marks.values()])
         self._mark_targets = rest.joints[[target.joint_names.index(name) for name in marks]].astype(float)
         names = list(_CENTRAL_JOINTS) + [f'{name}.{side}' for side in 'LR' for name in _LIMB_JOINTS]

@@ -62,11 +62,28 @@ _SMPL_SEGMENTS = {
     'collar': 'torso',
     'eye_smplhf': 'head',
 }
+#: Body segment of a joint of MHR's rig, by the beginning of its name without side; all others of one side are
+#: fingers, all others in the middle belong to the head.
+_MHR_SEGMENTS = (
+    ('upleg', 'upper_leg'),
+    ('lowleg', 'lower_leg'),
+    *((name, 'foot') for name in ('foot', 'talocrural', 'subtalar', 'transversetarsal', 'ball')),
+    ('uparm', 'upper_arm'),
+    ('lowarm', 'lower_arm'),
+    ('clavicle', 'torso'),
+    ('spine', 'torso'),
+    ('eye', 'head'),
+)
 
 
 def segment_of_joint(name: str) -> str:
-    """Body segment ('torso', 'left_hand', ...) of the skin of a joint of MakeHuman's or SMPL's rig."""
+    """Body segment ('torso', 'left_hand', ...) of the skin of a joint of MakeHuman's, SMPL's or MHR's rig."""
     side, _, stem = name.partition('_')
+    if side in ('l', 'r', 'c'):
+        found = [segment for prefix, segment in _MHR_SEGMENTS if stem.startswith(prefix)]
+        segment = found[0] if found else 'head' if side == 'c' else 'hand'
+        side = {'l': 'left_', 'r': 'right_'}.get(side, '')
+        return segment if segment in ('head', 'torso') else side + segment
     if side in ('left', 'right'):
         segment = _SMPL_SEGMENTS.get(stem, 'hand')  # what is left are fingers
         return segment if segment in ('head', 'torso') else f'{side}_{segment}'

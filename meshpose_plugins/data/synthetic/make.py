@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from meshpose_plugins.bodies import load_body
+from meshpose_plugins.bodies import BodyModel, load_body
 from meshpose_plugins.data.synthetic.generator import SampleGenerator
 from meshpose_plugins.data.synthetic.photos import (
     PictureSource,
@@ -33,7 +33,7 @@ from meshpose_plugins.data.synthetic.writer import (
     write_meshes,
 )
 from meshpose_plugins.files import written_aside
-from meshpose_plugins.templates import MeshTemplate, load_template
+from meshpose_plugins.templates import load_template
 
 #: Values of ``backgrounds`` that are no folder.
 PROCEDURAL, AUTO = 'procedural', 'auto'
@@ -91,7 +91,7 @@ def build_generator(settings: SyntheticSettings, photos: str | Path | None = Non
         poses: (K, J, 3, 3) recorded poses, or None.
     """
     template = load_template(settings.template)
-    body = load_body(template.body)
+    body = load_body(template.body, settings.model_path)
     return SampleGenerator(settings, template, body, PictureSource(photos),
                            PoseSource(body, poses, settings.pose_files))
 
@@ -160,6 +160,8 @@ def make_synthetic(out: str | Path, count: int, settings: SyntheticSettings, pos
     if workers < 1:
         raise ValueError(f'workers must be at least 1, got {workers}')
     out = Path(out)
+    template = load_template(settings.template)
+    body = load_body(template.body, settings.model_path)
     pose_paths = [] if poses is None else find_poses(poses, settings.split)
     photo_paths = background_files(str(backgrounds), settings.split)
     check_settings(out, {**settings.to_dict(), 'count': count, 'poses': _fingerprint(pose_paths),
@@ -174,8 +176,7 @@ def make_synthetic(out: str | Path, count: int, settings: SyntheticSettings, pos
         return MakeReport(out, count, 0, 0.0)
     pending = [task for task in chunks if not store.is_done(task[0])]
     (out / PARTS).mkdir(exist_ok=True)
-    template = load_template(settings.template)
-    packed, recorded = _shared_inputs(out / PARTS, template, poses, pose_paths, photo_paths)
+    packed, recorded = _shared_inputs(out / PARTS, body, poses, pose_paths, photo_paths)
     made = sum(stop - first for _, first, stop in pending)
     start = time.perf_counter()
     with _progress_bar(progress, count, count - made) as advance:
@@ -188,7 +189,7 @@ def make_synthetic(out: str | Path, count: int, settings: SyntheticSettings, pos
     return MakeReport(out, count, made, seconds)
 
 
-def _shared_inputs(folder: Path, template: MeshTemplate, poses: str | Path | None, pose_paths: list[Path],
+def _shared_inputs(folder: Path, body: BodyModel, poses: str | Path | None, pose_paths: list[Path],
                    photo_paths: list[Path]) -> tuple[str | None, str | None]:
     """Write photographs and poses once to files that all workers map."""
     packed = recorded = None
@@ -198,7 +199,7 @@ def _shared_inputs(folder: Path, template: MeshTemplate, poses: str | Path | Non
     if pose_paths:
         recorded = folder / 'poses.npy'
         with written_aside(recorded) as temporary:
-            np.save(temporary, read_poses(poses, pose_paths, load_body(template.body)))
+            np.save(temporary, read_poses(poses, pose_paths, body))
     return (None if packed is None else str(packed)), (None if recorded is None else str(recorded))
 
 

@@ -28,6 +28,7 @@ class SyntheticSettings:
             limits.
         loose_clothes: share of people whose clothes and hair stand off the body.
         template: name (or path) of the template; its body is the one that is drawn.
+        model_path: file or folder of that body's model, for bodies that do not ship ('smpl', 'mhr', ...).
 
     Raises:
         ValueError: a value is out of range (named with the value).
@@ -43,6 +44,7 @@ class SyntheticSettings:
     pose_files: float = 0.7
     loose_clothes: float = 0.6
     template: str = 'anny'
+    model_path: str | None = None
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
@@ -57,8 +59,9 @@ class SyntheticSettings:
                 raise ValueError(f'{name} is a share and must be 0..1, got {getattr(self, name)}')
 
     def to_dict(self) -> dict:
-        """Return the settings as JSON-ready values, with the generator's version."""
-        return {**asdict(self), 'generator_version': GENERATOR_VERSION}
+        """Return the settings as JSON-ready values, with the generator's version; model_path only if given."""
+        given = {name: value for name, value in asdict(self).items() if value is not None}
+        return {**given, 'generator_version': GENERATOR_VERSION}
 
     def random(self, index: int) -> np.random.Generator:
         """Return the random stream of sample ``index``."""

@@ -1,0 +1,85 @@
+"""A template on MHR: its own charts, and the way from a template on it to pictures of its people."""
+
+import json
+
+import mhr_assets
+import numpy as np
+import pytest
+
+from meshpose_plugins.bodies import load_body
+from meshpose_plugins.cli.make_synthetic import main as make_synthetic
+from meshpose_plugins.data.correspondence_builder import build_correspondence
+from meshpose_plugins.templates import load_template, save_template
+from meshpose_plugins.templates.builder import TemplateSettings, build_template, random_bodies
+from meshpose_plugins.templates.quality import check_template, measure_template
+from meshpose_plugins.templates.registration import RegistrationSettings
+from meshpose_plugins.templates.segmentation import SEGMENT_NAMES, segment_of_joint
+
+
+@pytest.fixture(scope='module')
+def body(tmp_path_factory):
+    return load_body(
+        'mhr', mhr_assets.write(tmp_path_factory.mktemp('mhr'), surface={'corrective_blendshapes': None})
+    )
+
+
+@pytest.fixture(scope='module')
+def template_file(body, tmp_path_factory):
+    template = build_template(body, settings=TemplateSettings(num_poses=80, decimation_poses=3))
+    path = tmp_path_factory.mktemp('template') / 'mhr.npz'
+    save_template(template, path)
+    return path
+
+
+def test_segments_of_mhrs_joints():
+    expected = {
+        'root': 'torso',
+        'c_spine2': 'torso',
+        'r_clavicle': 'torso',
+        'c_neck_twist0_proc': 'head',
+        'c_jaw': 'head',
+        'l_eye_null': 'head',
+        'l_upleg_twist3_proc': 'left_upper_leg',
+        'r_lowleg': 'right_lower_leg',
+        'l_transversetarsal': 'left_foot',
+        'r_uparm_twist0_proc': 'right_upper_arm',
+        'l_lowarm': 'left_lower_arm',
+        'l_wrist_twist': 'left_hand',
+        'r_pinky0': 'right_hand',
+        'l_thumb_null': 'left_hand',
+    }
+    assert {name: segment_of_joint(name) for name in expected} == expected
+    assert {segment_of_joint(name) for name in mhr_assets.NAMES} == set(SEGMENT_NAMES)
+
+
+def test_template_is_sound_and_fine(body, template_file):
+    template = load_template(template_file)
+    check_template(template)
+    assert template.body == 'mhr' and 400 <= template.num_vertices <= 620
+    assert (
+        template.joint_names[:3] == ('root', 'l_upleg', 'r_upleg') and template.joint_names[-1] == 'r_wrist'
+    )
+    assert sorted(np.unique(template.surface.face_parts)) == list(range(1, 25))
+    figures = measure_template(template, random_bodies(body, 20, 99)[0])
+    assert figures['upsampling'] < 4 and figures['chart'] < 1 and figures['low_poly_chart'] < 3, figures
+
+
+def test_synthetic_people_of_it(body, template_file, tmp_path, capsys):
+    arguments = [str(tmp_path / 'set'), '--count', '3', '--template', str(template_file), '--quiet']
+    assert make_synthetic(arguments) == 2
+    assert "body 'mhr' needs model_path (--model-path)" in capsys.readouterr().err
+    assert make_synthetic([*arguments, '--model-path', str(body.arrays.path.parent)]) == 0
+    content = json.loads((tmp_path / 'set' / 'annotations.json').read_text())
+    assert content['info']['densepose_surface'] == 'mhr' and len(content['annotations']) == 3
+    with np.load(tmp_path / 'set' / 'meshes.npz') as meshes:
+        assert meshes['vertices_image'].shape[:2] == (3, load_template(template_file).num_vertices)
+
+
+def test_it_is_carried_to_anny(body):
+    """The files are made of anny's surface, so that each vertex has to come back to itself."""
+    quick = RegistrationSettings(joint_steps=4, surface_steps=4, finger_steps=2, stiffness=(30, 10))
+    found = build_correspondence(body, load_body('anny'), quick)
+    assert (found.source, found.target) == ('mhr', 'anny')
+    anny = load_body('anny').pose(np.full(6, 0.5), np.tile(np.eye(3), (104, 1, 1))).vertices
+    away = np.linalg.norm(np.einsum('nk,nkd->nd', found.barycentrics, anny[found.faces]) - anny, axis=1)
+    assert np.median(away) < 0.005 and np.percentile(away, 95) < 0.02, np.percentile(away, [50, 95, 99])
