@@ -8,7 +8,9 @@ model = dict(
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True),
-    backbone=dict(type='MobileNetV3', arch='big', out_indices=(14, )),
+    backbone=dict(
+        type='MobileNetV3', arch='big', out_indices=(14, ),
+        conv_cfg=dict(type='Float32DepthwiseConv2d')),  # several times faster in training with --amp on a CPU
     head=dict(
         type='MeshPoseHead',
         in_channels=160,

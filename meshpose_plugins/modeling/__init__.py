@@ -1,4 +1,5 @@
 """Network parts of MeshPose in plain PyTorch: the two branches, their fusion, and what they predict."""
+from .depthwise import Float32DepthwiseConv2d
 from .flip import average_flipped
 from .fusion import VisibilityFusion
 from .image_meshes import ImageMeshes
@@ -10,6 +11,6 @@ from .seams import SeamAverage
 from .soft_argmax import soft_argmax_1d, soft_argmax_2d, spatial_softmax_statistics
 from .vertexpose import VertexPoseBranch
 
-__all__ = ["BinnedRegressor", "ImageMeshes", "MeshPoseNetwork", "MeshPoseOutput", "RegionFrames",
-           "RegressionBranch", "SeamAverage", "VertexPoseBranch", "VisibilityFusion", "average_flipped",
-           "scale_boxes", "soft_argmax_1d", "soft_argmax_2d", "spatial_softmax_statistics"]
+__all__ = ["BinnedRegressor", "Float32DepthwiseConv2d", "ImageMeshes", "MeshPoseNetwork", "MeshPoseOutput",
+           "RegionFrames", "RegressionBranch", "SeamAverage", "VertexPoseBranch", "VisibilityFusion",
+           "average_flipped", "scale_boxes", "soft_argmax_1d", "soft_argmax_2d", "spatial_softmax_statistics"]
