@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from meshpose_plugins.evaluation import mesh_errors
+from meshpose_plugins.evaluation.person_errors import mean_errors, person_mesh_errors
 from meshpose_plugins.evaluation.predictions import PredictionRecord
 
 if TYPE_CHECKING:
     from meshpose_plugins.data.densepose import PersonRecord
     from meshpose_plugins.templates import MeshTemplate
-
-#: Errors whose mean over people is reported.
-MEAN_ERRORS = ('vertex_error_2d', 'pa_mpvpe', 'mpvpe', 'uv_error')
 
 
 def match_boxes(
@@ -49,13 +47,12 @@ def match_boxes(
     return pairs
 
 
-def person_errors(record: PredictionRecord, person: PersonRecord, template: MeshTemplate) -> dict:
+def _record_errors(record: PredictionRecord, person: PersonRecord, template: MeshTemplate) -> dict:
     """Errors of one prediction against what is labelled of the person.
 
     Returns:
-        those of :data:`MEAN_ERRORS` for which there are labels (definitions:
-        :mod:`meshpose_plugins.evaluation.mesh_errors`), and with a mesh ``visibility``: the predicted
-        visibilities of the vertices that are seen and of those outside the image.
+        ``uv_error`` where there are points, and those of
+        :func:`meshpose_plugins.evaluation.person_errors.person_mesh_errors` where there is a mesh.
     """
     errors = {}
     if person.points is not None:
@@ -64,16 +61,16 @@ def person_errors(record: PredictionRecord, person: PersonRecord, template: Mesh
             record.vertices, points.xy, points.vertex_ids, points.barycentrics, person.bbox[3], points.valid
         )
     if _has_finite_mesh(person):
-        camera = person.vertices_camera
-        root_weights = template.joint_regressor[template.root_joint]
-        seen, outside = mesh_errors.visibility_classes(
-            person.vertices_image, person.vertex_visibility, *person.image_size
-        )
         errors.update(
-            vertex_error_2d=float(mesh_errors.vertex_error_2d(record.vertices, person.vertices_image)),
-            pa_mpvpe=float(mesh_errors.pa_mpvpe(record.vertices, camera)),
-            mpvpe=float(mesh_errors.mpvpe(record.vertices, camera, root_weights)),
-            visibility=(record.visibility[seen], record.visibility[outside]),
+            person_mesh_errors(
+                record.vertices,
+                record.visibility,
+                person.vertices_image,
+                person.vertices_camera,
+                person.vertex_visibility,
+                person.image_size,
+                template,
+            )
         )
     return errors
 
@@ -96,8 +93,8 @@ def detected_people_errors(
         template: of both.
 
     Returns:
-        means of :data:`MEAN_ERRORS` over the people with labels who are found, ``visibility_auc``, and
-        ``found``: percent of the people.
+        those of :func:`meshpose_plugins.evaluation.person_errors.mean_errors` over the people with labels who are
+        found, and ``found``: percent of the people.
     """
     by_image: dict = {}
     for record in records:
@@ -108,14 +105,9 @@ def detected_people_errors(
             by_image.setdefault(person.image_id, ([], []))[1].append(person)
             total += 1
     errors = []
-    for found, true in by_image.values():
+    for predicted, true in by_image.values():
         corners = [np.concatenate([p.bbox[:2], p.bbox[:2] + p.bbox[2:]]) for p in true]
-        pairs = match_boxes([r.box for r in found], [r.score for r in found], corners)
-        errors += [person_errors(found[i], true[k], template) for i, k in pairs]
-    metrics = {'found': 100.0 * len(errors) / total} if total else {}
-    for name in MEAN_ERRORS:
-        values = np.array([error.get(name, np.nan) for error in errors], np.float64)
-        if np.isfinite(values).any():
-            metrics[name] = float(np.nanmean(values))
-    auc = mesh_errors.pooled_visibility_auc([e['visibility'] for e in errors if 'visibility' in e])
-    return {**metrics, 'visibility_auc': auc} if np.isfinite(auc) else metrics
+        pairs = match_boxes([r.box for r in predicted], [r.score for r in predicted], corners)
+        errors += [_record_errors(predicted[i], true[k], template) for i, k in pairs]
+    found = {'found': 100.0 * len(errors) / total} if total else {}
+    return {**found, **mean_errors(errors)}

@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 from mmpose.registry import METRICS
 
 from meshpose_plugins.evaluation import mesh_errors
+from meshpose_plugins.evaluation.person_errors import mean_errors, person_mesh_errors
 from meshpose_plugins.evaluation.predictions import save_predictions
 from meshpose_plugins.integrations.mmpose.metric_samples import (
     as_array,
@@ -77,17 +78,10 @@ class MeshPoseMetric(BaseMetric):
         result = dict(uv_error=_uv_error(sample, predicted))
         true = true_mesh(sample)
         if true is not None:
-            true_image, true_camera = true
+            true_visibility = as_array(sample['gt_instance_labels']['vertex_visibility'])[0]
             height, width = sample['ori_shape'][:2]
-            positive, negative = mesh_errors.visibility_classes(
-                true_image, as_array(sample['gt_instance_labels']['vertex_visibility'])[0], width, height
-            )
-            root_weights = self.template.joint_regressor[self.template.root_joint]
             result.update(
-                vertex_error_2d=float(mesh_errors.vertex_error_2d(predicted, true_image)),
-                pa_mpvpe=float(mesh_errors.pa_mpvpe(predicted, true_camera)),
-                mpvpe=float(mesh_errors.mpvpe(predicted, true_camera, root_weights)),
-                visibility=(visibility[positive], visibility[negative]),
+                person_mesh_errors(predicted, visibility, *true, true_visibility, (width, height), self.template)
             )
         if self.outfile is not None:
             result['record'] = prediction_record(sample, self.template, predicted)
@@ -102,15 +96,7 @@ class MeshPoseMetric(BaseMetric):
         Returns:
             The metrics for which somebody has labels.
         """
-        metrics = {}
-        for name in ('vertex_error_2d', 'pa_mpvpe', 'mpvpe', 'uv_error'):
-            values = np.array([result.get(name, np.nan) for result in results], np.float64)
-            if np.isfinite(values).any():
-                metrics[name] = float(np.nanmean(values))
-        scores = [result['visibility'] for result in results if 'visibility' in result]
-        auc = mesh_errors.pooled_visibility_auc(scores)
-        if np.isfinite(auc):
-            metrics['visibility_auc'] = auc
+        metrics = mean_errors(results)
         if not metrics:
             print_log(
                 'MeshPoseMetric: nobody in the data set has points or a mesh, nothing to measure: '
