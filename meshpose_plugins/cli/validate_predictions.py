@@ -24,6 +24,11 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _count(number: int, one: str, many: str | None = None) -> str:
+    """'1 image', '2 images'."""
+    return f'{number} {one if number == 1 else many or one + "s"}'
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     args = build_parser().parse_args(argv)
@@ -64,7 +69,8 @@ def validate(path: str, template_name: str | None, limit: int) -> int:
     content = ', '.join(f'{count} with {kind.strip()}' for kind, count in kinds.items())
     images = len({record.image_id for record in records})
     print(
-        f'{path}: {len(problems)} problems; {len(records)} valid people in {images} images'
+        f'{path}: {_count(len(problems), "problem")}; {_count(len(records), "valid person", "valid people")} '
+        f'in {_count(images, "image")}'
         + (f' ({content})' if content else '')
     )
     if template is None and records and any(record.vertices is not None for record in records):

@@ -337,7 +337,7 @@ def test_the_command_lists_problems(tmp_path, capsys):
     right = PredictionRecord(0, 0, template='anny', vertices=template.vertices)
     path = save_predictions(tmp_path / 'good.npz', [right])
     assert main([str(path)]) == 0
-    assert "0 problems; 1 valid people in 1 images (1 with 'anny' template of 499)" in capsys.readouterr().out
+    assert "0 problems; 1 valid person in 1 image (1 with 'anny' template of 499)" in capsys.readouterr().out
     short = replace(right, vertices=template.vertices[:7])
     path = save_predictions(tmp_path / 'bad.json', [short])  # consistent in itself
     assert main([str(path)]) == 1
