@@ -10,7 +10,7 @@ model = dict(
         bgr_to_rgb=True),
     backbone=dict(
         type='ShuffleNetV2', widen_factor=1.0,
-        conv_cfg=dict(type='Float32DepthwiseConv2d')),  # several times faster in training with --amp on a CPU
+        conv_cfg=dict(type='Float32DepthwiseConv2d')),  # spares --amp on a CPU a slow kernel
     head=dict(
         type='MeshPoseHead',
         in_channels=1024,

@@ -58,8 +58,12 @@ def load_body(
 
         if model_path is None:
             raise ValueError(f"body 'mhr' needs model_path (--model-path): the folder of its assets, from {SITE}")
+        if gender is not None:
+            raise ValueError(f"body 'mhr' is one for all: it takes no gender, got {gender!r}")
         return MhrBody.load(model_path, num_betas)
     if name == "anny":
+        if model_path is not None:
+            raise ValueError(f"body 'anny' ships with the package: it takes no model_path, got {str(model_path)!r}")
         from .anny import AnnyBody
 
         return AnnyBody.load(Path(__file__).parent / "assets" / "anny.npz")

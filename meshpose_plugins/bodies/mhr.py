@@ -83,6 +83,10 @@ class MhrBody:
         turn = Z_UP_FROM_Y_UP.astype(np.float32)
         vertices, joints = vertices[0] @ turn.T, joints[0, 1:] @ turn.T
         dense = _skin_weights(arrays).dense(len(arrays.joint_names))[:, 1:]
+        try:
+            regressor = keypoint_regressor(vertices, joints, names, parents, dense)
+        except ValueError as error:
+            raise ValueError(f"{arrays.path}: no COCO keypoints can be placed on it: {error}") from None
         return cls(
             name="mhr",
             vertices=vertices,
@@ -91,7 +95,7 @@ class MhrBody:
             parents=parents,
             shape_names=tuple(f"identity_{k}" for k in range(num_betas)),
             keypoint_names=COCO_KEYPOINT_NAMES,
-            keypoint_regressor=keypoint_regressor(vertices, joints, names, parents, dense),
+            keypoint_regressor=regressor,
             arrays=arrays,
         )
 
@@ -154,7 +158,7 @@ class MhrBody:
             expression: (B, E) or (E,) expression coefficients, E at most 72; None is none.
 
         Returns:
-            A PosedBody, metres; it has a batch axis if `model_parameters` or `identity` has one.
+            A PosedBody, metres; it has a batch axis if any of the parameters has one.
 
         Raises:
             ValueError: naming the parameter that has a wrong shape or values that are not finite.
@@ -167,7 +171,7 @@ class MhrBody:
         parameters = _coefficients("model_parameters", model_parameters, count)
         if parameters.shape[-1] != count:
             raise ValueError(f"model_parameters must be (B, {count}) or ({count},), got {parameters.shape}")
-        single = identity.ndim == 1 and parameters.ndim == 1
+        single = identity.ndim == parameters.ndim == expression.ndim == 1
         identity, expression, parameters = (np.atleast_2d(a) for a in (identity, expression, parameters))
         by_joint = (parameters @ self.arrays.parameter_transform.T).reshape(
             len(parameters), -1, PARAMETERS_PER_JOINT
@@ -308,11 +312,14 @@ def _check_rig(arrays: MhrArrays) -> None:
             )
             + f"; obtain the files from {SITE}"
         )
-    heavy = np.flatnonzero(((arrays.skin_joints == 0) * arrays.skin_weights).any(axis=1))
-    if len(heavy) or (arrays.parents[2:] == 0).any():
+    if (arrays.parents[2:] == 0).any():
         raise ValueError(
-            f"{arrays.path}: field 'skin_indices' or the rig binds more than the root to 'body_world'"
+            f"{arrays.path.with_name('rig.npz')}: field 'joint_parents' binds more than the root to "
+            "'body_world'"
         )
+    heavy = np.flatnonzero(((arrays.skin_joints == 0) * arrays.skin_weights).any(axis=1))
+    if len(heavy):
+        raise ValueError(f"{arrays.path}: field 'skin_indices' binds vertex {heavy[0]} to 'body_world'")
 
 
 def _coefficients(name: str, values: np.ndarray, limit: int) -> np.ndarray:

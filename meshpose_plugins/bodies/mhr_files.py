@@ -29,6 +29,7 @@ SITE = (
     "scripts/convert_assets.py makes them of an older release"
 )
 _METRES = 0.01  # the files are in centimetres
+_NO_WEIGHT = 1e-5  # skin weights that MHR itself leaves out
 
 
 @dataclass
@@ -82,22 +83,26 @@ def find_asset_files(path: Union[str, Path]) -> Tuple[Path, Path]:
         FileNotFoundError: if one is missing; it says which, and where to get it.
     """
     path = Path(path).expanduser()
-    surface = path if path.suffix == ".npz" else path / f"lod{DEFAULT_LOD}.npz"
+    folder = path.parent if path.suffix in (".npz", ".pt", ".fbx") else path
+    surface = path if path.suffix == ".npz" else folder / f"lod{DEFAULT_LOD}.npz"
     if not surface.is_file() and (path / "assets" / surface.name).is_file():
         surface = path / "assets" / surface.name
     rig = surface.with_name("rig.npz")
     for file in (surface, rig):
         if not file.is_file():
-            legacy = [
-                p.name
-                for p in (surface.with_name("mhr_model.pt"), surface.with_suffix(".fbx"))
-                if p.is_file()
-            ]
-            hint = f" ({', '.join(legacy)} beside it is the older format)" if legacy else ""
             raise FileNotFoundError(
-                f"{file}: no such file of MHR's converted assets{hint}; obtain them from {SITE}"
+                f"{file}: no such file of MHR's converted assets{_found_instead(file.parent)}; obtain them from {SITE}"
             )
     return rig, surface
+
+
+def _found_instead(folder: Path) -> str:
+    """What there is in a folder without the right file: other levels of detail, or the older format."""
+    levels = sorted(file.name for file in folder.glob("lod[0-9].npz"))
+    if levels:
+        return f" (there are {', '.join(levels)}: give the path of one)"
+    older = sorted(file.name for pattern in ("mhr_model.pt", "lod*.fbx") for file in folder.glob(pattern))
+    return f" ({', '.join(older)} beside it is the older format)" if older else ""
 
 
 def read_assets(path: Union[str, Path]) -> MhrArrays:
@@ -133,8 +138,8 @@ def read_assets(path: Union[str, Path]) -> MhrArrays:
             joint_names=names,
             parents=parents,
             offsets=rig.get("joint_offsets", (joints, 3)).astype(np.float64) * _METRES,
-            prerotations=rig.get("joint_prerotations", (joints, 4)).astype(np.float64),
-            inverse_bind=rig.get("inverse_bind_pose", (joints, 8)) * np.array([_METRES] * 3 + [1.0] * 5),
+            prerotations=_quaternions(rig, "joint_prerotations", rig.get("joint_prerotations", (joints, 4))),
+            inverse_bind=_inverse_bind(rig, joints),
             parameter_transform=transform,
             parameter_names=parameter_names,
             base_shape=base,
@@ -196,7 +201,7 @@ class _Fields:
 
     def names(self, name: str) -> Tuple[str, ...]:
         array = self.read(name)
-        if array.ndim != 1 or array.dtype.kind != "U":
+        if array.ndim != 1 or array.dtype.kind != "U" or array.size == 0:
             raise ValueError(
                 f"{self.path}: field '{name}' must be a list of names, is {array.dtype} {array.shape}"
             )
@@ -218,9 +223,32 @@ def _parameters(rig: _Fields, joints: int) -> Tuple[Tuple[str, ...], np.ndarray]
     return names[:own], transform.reshape(joints * PARAMETERS_PER_JOINT, -1)[:, :own]
 
 
+def _quaternions(fields: _Fields, name: str, values: np.ndarray) -> np.ndarray:
+    values = values.astype(np.float64)
+    norms = np.linalg.norm(values, axis=1)
+    bad = np.flatnonzero(np.abs(norms - 1) > 1e-2)
+    if len(bad):
+        raise ValueError(
+            f"{fields.path}: field '{name}' of joint {bad[0]} is no rotation: its quaternion has length "
+            f"{norms[bad[0]]:.3f}"
+        )
+    return values
+
+
+def _inverse_bind(rig: _Fields, joints: int) -> np.ndarray:
+    bind = rig.get("inverse_bind_pose", (joints, 8)) * np.array([_METRES] * 3 + [1.0] * 5)
+    _quaternions(rig, "inverse_bind_pose", bind[:, 3:7])
+    return bind
+
+
 def _skin(surface: _Fields, vertices: int, joints: int) -> Tuple[np.ndarray, np.ndarray]:
     indices = _indices(surface, "skin_indices", (vertices, None), joints)
     weights = surface.get("skin_weights", indices.shape).astype(np.float32)
+    if (weights < 0).any():
+        raise ValueError(
+            f"{surface.path}: field 'skin_weights' has negative values, {weights.min():.3g} at least"
+        )
+    weights = np.where(weights > _NO_WEIGHT, weights, 0)
     sums = weights.sum(axis=1, keepdims=True)
     bad = np.flatnonzero(np.abs(sums[:, 0] - 1) > 1e-2)
     if len(bad):
@@ -241,11 +269,10 @@ def _correctives(
     rig: _Fields, surface: _Fields, joints: int, vertices: int
 ) -> Tuple[Optional[csr_matrix], Optional[np.ndarray]]:
     """Both layers of the pose correctives; the lowest levels of detail have none."""
-    if "corrective_blendshapes" not in surface or "0.sparse_weight" not in rig:
+    if "corrective_blendshapes" not in surface:
         return None, None
-    basis = surface.get("corrective_blendshapes", (None, vertices, 3)).astype(np.float32) * np.float32(
-        _METRES
-    )
+    basis = surface.get("corrective_blendshapes", (None, vertices, 3)).astype(np.float32, copy=False)
+    basis *= np.float32(_METRES)  # 0.7 GB at level 1: in place
     shape = (len(basis), 6 * (joints - JOINTS_WITHOUT_CORRECTIVES))
     values = rig.get("0.sparse_weight", (None,)).astype(np.float32)
     entries: Dict[int, np.ndarray] = dict(

@@ -18,6 +18,7 @@ from .pose_transfer import PoseTransfer, has_makehuman_rig
 __all__ = ["load_poses", "read_amc", "read_asf", "read_bvh", "sample_pose"]
 
 logger = logging.getLogger(__name__)
+_CHUNK = 1000  # poses carried to another rig at once, to bound memory
 
 
 def load_poses(folder: Union[str, Path], body: BodyModel, frame_step: int = 1) -> np.ndarray:
@@ -41,7 +42,9 @@ def load_poses(folder: Union[str, Path], body: BodyModel, frame_step: int = 1) -
     """
     if not has_makehuman_rig(body):
         source = load_body("anny")
-        return PoseTransfer(source, body)(load_poses(folder, source, frame_step))
+        transfer, poses = PoseTransfer(source, body), load_poses(folder, source, frame_step)
+        starts = range(0, len(poses), _CHUNK)
+        return np.concatenate([transfer(poses[start : start + _CHUNK]) for start in starts])
     folder = Path(folder)
     if frame_step < 1:
         raise ValueError(f"frame_step must be at least 1, got {frame_step}")

@@ -11,7 +11,7 @@ from meshpose_plugins.bodies import COCO_KEYPOINT_NAMES, BodyModel, load_body
 from meshpose_plugins.bodies.mhr_files import find_asset_files
 from meshpose_plugins.bodies.motion import load_poses
 from meshpose_plugins.bodies.pose_sampling import sample_pose
-from meshpose_plugins.bodies.pose_transfer import limb_landmarks
+from meshpose_plugins.bodies.pose_transfer import PoseTransfer, limb_landmarks
 from meshpose_plugins.bodies.rotations import Z_UP_FROM_Y_UP
 
 
@@ -100,6 +100,10 @@ def test_parameters_give_the_vertices_of_the_published_formulas(body):
         one.vertices.shape == (12272, 3) and one.joints.shape == (126, 3) and one.keypoints.shape == (17, 3)
     )
     np.testing.assert_allclose(one.vertices, posed.vertices[1], atol=1e-6)
+    identity, parameters, expression = everybody[1]
+    moods = body.pose_parameters(identity, parameters, np.stack([0 * expression, expression]))
+    assert moods.vertices.shape == (2, 12272, 3)
+    np.testing.assert_allclose(moods.vertices[1], one.vertices, atol=1e-6)
     calm = body.pose_parameters(np.zeros(3), np.zeros(204))  # fewer coefficients, no expression
     np.testing.assert_allclose(calm.vertices * 100, mhr_assets.fields()[1]['base_shape'], atol=2e-4)
 
@@ -192,9 +196,7 @@ def test_motion_files_pose_it_by_way_of_anny(body, tmp_path, monkeypatch):
     (tmp_path / 'a.bvh').write_text('')
     poses = load_poses(tmp_path, body)
     assert asked == ['anny'] and poses.shape == (3, 126, 3, 3)
-    np.testing.assert_allclose(
-        poses @ np.swapaxes(poses, -1, -2), np.broadcast_to(np.eye(3), poses.shape), atol=1e-5
-    )
+    np.testing.assert_array_equal(poses, PoseTransfer(load_body('anny'), body)(anny_poses))
 
 
 def test_files_are_found_by_folder_parent_and_level(folder, tmp_path):
@@ -203,13 +205,21 @@ def test_files_are_found_by_folder_parent_and_level(folder, tmp_path):
         assert find_asset_files(path) == expected
     with pytest.raises(FileNotFoundError, match='lod1.npz: no such file .*github.com/facebookresearch/MHR'):
         find_asset_files(tmp_path)
+    (tmp_path / 'lod3.npz').write_bytes(b'')
+    with pytest.raises(FileNotFoundError, match='lod1.npz: .*there are lod3.npz: give the path of one'):
+        find_asset_files(tmp_path)
+    (tmp_path / 'lod3.npz').unlink()
     (tmp_path / 'mhr_model.pt').write_bytes(b'')
     with pytest.raises(
         FileNotFoundError, match=r'mhr_model.pt beside it is the older format.*convert_assets'
     ):
-        find_asset_files(tmp_path)
+        find_asset_files(tmp_path / 'mhr_model.pt')
     with pytest.raises(ValueError, match=r"body 'mhr' needs model_path .*Apache-2.0"):
         load_body('mhr')
+    with pytest.raises(ValueError, match="it takes no gender, got 'female'"):
+        load_body('mhr', folder, 'female')
+    with pytest.raises(ValueError, match="'anny' ships with the package: it takes no model_path"):
+        load_body('anny', folder)
 
 
 def wrong_files():
@@ -225,6 +235,11 @@ def wrong_files():
     endless = surface['base_shape'].copy()
     endless[3, 1] = np.nan
     entries = rig['0.sparse_indices'] + 800
+    flat = np.where(np.arange(127) == 3, 0, rig['joint_parents'])
+    no_turn, no_bind = rig['joint_prerotations'].copy(), rig['inverse_bind_pose'].copy()
+    no_turn[4], no_bind[2, 3:7] = 0, 2
+    negative = surface['skin_weights'].copy()
+    negative[5, :2] = [1.3, -0.3]
     return {
         "rig.npz: field 'schema_version' is 2, this release reads 1": ({'schema_version': np.array(2)}, {}),
         "rig.npz: field 'joint_parents' is missing: no file of MHR": ({'joint_parents': None}, {}),
@@ -244,10 +259,19 @@ def wrong_files():
             {},
             {'skin_weights': surface['skin_weights'] / 2},
         ),
-        "lod1.npz: field 'skin_indices' or the rig binds more than the root": (
+        "lod1.npz: field 'skin_indices' binds vertex 7 to 'body_world'": ({}, {'skin_indices': on_world}),
+        "rig.npz: field 'joint_parents' binds more than the root to 'body_world'": (
+            {'joint_parents': flat},
             {},
-            {'skin_indices': on_world},
         ),
+        "rig.npz: field 'joint_prerotations' of joint 4 is no rotation": (
+            {'joint_prerotations': no_turn},
+            {},
+        ),
+        "rig.npz: field 'inverse_bind_pose' of joint 2 is no rotation": ({'inverse_bind_pose': no_bind}, {}),
+        "rig.npz: field 'joint_names' must be a list of names": ({'joint_names': np.array([], 'U4')}, {}),
+        "rig.npz: field '0.sparse_weight' is missing": ({'0.sparse_weight': None}, {}),
+        "lod1.npz: field 'skin_weights' has negative values": ({}, {'skin_weights': negative}),
     }
 
 

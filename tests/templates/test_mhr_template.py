@@ -71,8 +71,36 @@ def test_synthetic_people_of_it(body, template_file, tmp_path, capsys):
     assert make_synthetic([*arguments, '--model-path', str(body.arrays.path.parent)]) == 0
     content = json.loads((tmp_path / 'set' / 'annotations.json').read_text())
     assert content['info']['densepose_surface'] == 'mhr' and len(content['annotations']) == 3
+    assert 'model_path' not in str(content['info'])
+    template = load_template(template_file)
     with np.load(tmp_path / 'set' / 'meshes.npz') as meshes:
-        assert meshes['vertices_image'].shape[:2] == (3, load_template(template_file).num_vertices)
+        people = meshes['vertices_camera']
+    assert people.shape == (3, template.num_vertices, 3)
+    lengths, rest = (
+        np.linalg.norm(v[..., template.faces[:, 0], :] - v[..., template.faces[:, 1], :], axis=-1)
+        for v in (people, template.vertices)
+    )
+    assert 0.8 < np.median(lengths / rest) < 1.25  # the template's own vertices, in its order
+
+
+def test_a_moved_model_resumes_and_another_is_refused(body, template_file, tmp_path, capsys):
+    out = [str(tmp_path / 'set'), '--count', '2', '--template', str(template_file), '--quiet', '--model-path']
+    assert make_synthetic([*out, str(body.arrays.path)]) == 0
+    moved = mhr_assets.write(tmp_path / 'elsewhere', surface={'corrective_blendshapes': None})
+    assert make_synthetic([*out, f'{moved}/']) == 0
+    assert 'all were there' in capsys.readouterr().out
+    base = mhr_assets.fields()[1]['base_shape'] * np.float32(1.01)
+    other = mhr_assets.write(tmp_path / 'other', surface={'base_shape': base, 'corrective_blendshapes': None})
+    assert make_synthetic([*out, str(other)]) == 2
+    assert "was begun with other settings (body: 'mhr, " in capsys.readouterr().err
+
+
+def test_another_surface_than_the_templates_is_refused(template_file, tmp_path, capsys):
+    faces = np.roll(mhr_assets.fields()[1]['faces'], 1, axis=0)
+    other = mhr_assets.write(tmp_path / 'other', surface={'faces': faces, 'corrective_blendshapes': None})
+    arguments = [str(tmp_path / 'set'), '--count', '2', '--template', str(template_file), '--quiet']
+    assert make_synthetic([*arguments, '--model-path', str(other)]) == 2
+    assert 'was built on another surface of' in capsys.readouterr().err
 
 
 def test_it_is_carried_to_anny(body):

@@ -112,6 +112,13 @@ class SampleGenerator:
             raise ValueError(
                 f"template '{template.name}' lies on body '{template.body}', not on '{body.name}'"
             )
+        surface = template.surface
+        if len(body.vertices) != len(surface.vertices) or not np.array_equal(body.faces, surface.faces):
+            raise ValueError(
+                f"template '{template.name}' was built on another surface of '{body.name}': it has "
+                f'{len(surface.vertices)} vertices and {len(surface.faces)} faces, the body {body!r} has '
+                f'{len(body.vertices)} and {len(body.faces)}, or others; give the model that it was built on'
+            )
         self.settings, self.template, self.body = settings, template, body
         self.pictures, self.poses = pictures, poses
         self.map = BodyMap(template)

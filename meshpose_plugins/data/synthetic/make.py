@@ -74,6 +74,13 @@ def _fingerprint(paths: list[Path]) -> str:
     return f'{len(paths)} files, {digest.hexdigest()[:16]}'
 
 
+def _body_fingerprint(body: BodyModel) -> str:
+    """Return a short hash of a body at rest, wherever its files lie."""
+    digest = hashlib.sha256(np.ascontiguousarray(body.vertices).tobytes())
+    digest.update(np.ascontiguousarray(body.faces).tobytes())
+    return f'{body.name}, {digest.hexdigest()[:16]}'
+
+
 def background_files(backgrounds: str, split: str) -> list[Path]:
     """List the photographs meant by a folder, 'procedural' (none) or 'auto' (scikit-image's, to train)."""
     if backgrounds == PROCEDURAL or (backgrounds == AUTO and split == 'val'):
@@ -164,7 +171,8 @@ def make_synthetic(out: str | Path, count: int, settings: SyntheticSettings, pos
     body = load_body(template.body, settings.model_path)
     pose_paths = [] if poses is None else find_poses(poses, settings.split)
     photo_paths = background_files(str(backgrounds), settings.split)
-    check_settings(out, {**settings.to_dict(), 'count': count, 'poses': _fingerprint(pose_paths),
+    model = {} if settings.model_path is None else {'body': _body_fingerprint(body)}
+    check_settings(out, {**settings.to_dict(), **model, 'count': count, 'poses': _fingerprint(pose_paths),
                          'backgrounds': _fingerprint(photo_paths)})
     store = ChunkStore(out)
     chunks = [

@@ -47,6 +47,8 @@ class SyntheticSettings:
     model_path: str | None = None
 
     def __post_init__(self) -> None:
+        if self.model_path is not None:
+            object.__setattr__(self, 'model_path', str(self.model_path))
         if self.split not in SPLITS:
             raise ValueError(f'split must be one of {SPLITS}, got {self.split!r}')
         if self.seed < 0:
@@ -59,9 +61,9 @@ class SyntheticSettings:
                 raise ValueError(f'{name} is a share and must be 0..1, got {getattr(self, name)}')
 
     def to_dict(self) -> dict:
-        """Return the settings as JSON-ready values, with the generator's version; model_path only if given."""
-        given = {name: value for name, value in asdict(self).items() if value is not None}
-        return {**given, 'generator_version': GENERATOR_VERSION}
+        """Return the settings as JSON-ready values, with the generator's version; without the local path."""
+        values = {name: value for name, value in asdict(self).items() if name != 'model_path'}
+        return {**values, 'generator_version': GENERATOR_VERSION}
 
     def random(self, index: int) -> np.random.Generator:
         """Return the random stream of sample ``index``."""

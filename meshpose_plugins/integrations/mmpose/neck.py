@@ -37,8 +37,8 @@ class FinestLevelFPN(BaseModule):
         super().__init__(init_cfg)
         self.in_channels = tuple(in_channels)
         num_blocks = (0,) * len(self.in_channels) if num_blocks is None else tuple(num_blocks)
-        if len(num_blocks) != len(self.in_channels):
-            raise ValueError(f"FinestLevelFPN(num_blocks={list(num_blocks)}): one number for each of the "
+        if len(num_blocks) != len(self.in_channels) or min(num_blocks) < 0:
+            raise ValueError(f"FinestLevelFPN(num_blocks={list(num_blocks)}): one number from 0 for each of the "
                              f"{len(self.in_channels)} levels of in_channels")
         self.laterals = nn.ModuleList(
             ConvModule(channels, out_channels, 1, norm_cfg=norm_cfg, act_cfg=None)
@@ -70,13 +70,14 @@ class FinestLevelFPN(BaseModule):
 
 
 class _ResidualBlock(nn.Module):
-    """``x + norm(conv(act(norm(conv(x)))))``, with the last norm starting out as zero."""
+    """``x + norm(conv(act(norm(conv(x)))))``; the last norm (without norms: convolution) starts out as zero."""
 
     def __init__(self, channels: int, norm_cfg: dict, act_cfg: dict) -> None:
         super().__init__()
         self.conv1 = ConvModule(channels, channels, 3, padding=1, norm_cfg=norm_cfg, act_cfg=act_cfg)
         self.conv2 = ConvModule(channels, channels, 3, padding=1, norm_cfg=norm_cfg, act_cfg=None)
-        nn.init.zeros_(self.conv2.norm.weight)
+        last = self.conv2.norm if self.conv2.with_norm else self.conv2.conv
+        nn.init.zeros_(last.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.conv2(self.conv1(x))

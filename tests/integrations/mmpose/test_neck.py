@@ -24,8 +24,9 @@ def test_merged_map_and_coarsest_level():
     assert merged.shape == (2, 16, 16, 12) and torch.equal(coarsest, levels()[-1])
 
 
-def test_blocks_start_as_identity_and_learn():
-    plain, grown = build().eval(), build(num_blocks=[0, 2, 1]).eval()
+@pytest.mark.parametrize('norm_cfg', [dict(type='BN'), dict(type='GN', num_groups=4), None])
+def test_blocks_start_as_identity_and_learn(norm_cfg):
+    plain, grown = build(norm_cfg=norm_cfg).eval(), build(norm_cfg=norm_cfg, num_blocks=[0, 2, 1]).eval()
     missing = grown.load_state_dict(plain.state_dict(), strict=False).missing_keys
     assert missing and all(key.startswith('blocks.') for key in missing)
     torch.testing.assert_close(grown(levels())[0], plain(levels())[0])
@@ -44,6 +45,7 @@ def test_blocks_start_as_identity_and_learn():
     'kwargs, message',
     [
         (dict(num_blocks=[1, 2]), r'num_blocks=\[1, 2\].* each of the 3 levels'),
+        (dict(num_blocks=[0, -1, 2]), r'num_blocks=\[0, -1, 2\]\): one number from 0'),
         (dict(), r'FinestLevelFPN\(in_channels=\[6, 8, 10\]\) got 2 levels'),
     ],
 )
