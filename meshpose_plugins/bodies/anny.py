@@ -12,7 +12,7 @@ from typing import Optional, Tuple, Union
 
 import numpy as np
 
-from .base import PosedBody, check_unit_range
+from .base import PosedBody, check_pose
 from .skinning import (
     SkinWeights,
     blend_vertices,
@@ -204,7 +204,8 @@ class AnnyBody:
         Raises:
             ValueError: on wrong shapes, values outside [0, 1] or an unknown backend.
         """
-        shape, rotations, single = self._check_pose(shape, rotations)
+        shape, rotations, single = check_pose(shape, rotations, self.shape_names, self.num_joints)
+        rotations = np.ascontiguousarray(_repeat(rotations, max(len(shape), len(rotations))))
         if backend not in BACKENDS:
             raise ValueError(f"backend must be one of {BACKENDS}, got {backend!r}")
         rest, heads, alignments = self.rest(shape)
@@ -226,26 +227,6 @@ class AnnyBody:
         if single:
             return PosedBody(vertices[0], joints[0], keypoints[0])
         return PosedBody(vertices, joints, keypoints)
-
-    def _check_pose(self, shape: np.ndarray, rotations: np.ndarray) -> Tuple[np.ndarray, np.ndarray, bool]:
-        shape, rotations = np.asarray(shape, np.float64), np.asarray(rotations, np.float32)
-        num_shapes = len(self.shape_names)
-        if shape.ndim not in (1, 2) or shape.shape[-1] != num_shapes:
-            raise ValueError(f"shape must be (B, {num_shapes}) or ({num_shapes},), got {shape.shape}")
-        if rotations.ndim not in (3, 4) or rotations.shape[-3:] != (self.num_joints, 3, 3):
-            raise ValueError(
-                f"rotations must be (B, {self.num_joints}, 3, 3) or ({self.num_joints}, 3, 3), "
-                f"got {rotations.shape}"
-            )
-        single = shape.ndim == 1 and rotations.ndim == 3
-        shape, rotations = np.atleast_2d(shape), rotations.reshape((-1,) + rotations.shape[-3:])
-        check_unit_range(shape, self.shape_names)
-        count = max(len(shape), len(rotations))
-        if {len(shape), len(rotations)} - {1, count}:
-            raise ValueError(
-                f"shape has {len(shape)} bodies and rotations {len(rotations)}; give as many, or one of them"
-            )
-        return shape, np.ascontiguousarray(_repeat(rotations, count)), single
 
     def sample_shape(self, rng: np.random.Generator) -> np.ndarray:
         """Draw the shape of a plausible person: six in seven are adults, the others children from four years.

@@ -110,3 +110,39 @@ def check_unit_range(values: np.ndarray, names: Tuple[str, ...]) -> None:
             f"shape parameter '{names[column]}' of body {row} is {values[row, column]!r}; "
             "it must be a number in [0, 1]"
         )
+
+
+def check_pose(
+    shape: np.ndarray, rotations: np.ndarray, shape_names: Tuple[str, ...], num_joints: int
+) -> Tuple[np.ndarray, np.ndarray, bool]:
+    """Arguments of `BodyModel.pose` with a batch axis each.
+
+    Args:
+        shape: (B, S) or (S,) shape parameters in [0, 1].
+        rotations: (B, J, 3, 3) or (J, 3, 3).
+        shape_names: S names.
+        num_joints: J.
+
+    Returns:
+        shape (A, S) float64, rotations (B, J, 3, 3) float32, and whether both came without a batch axis. A and B
+        are equal, or one of them is 1.
+
+    Raises:
+        ValueError: on wrong shapes, values outside [0, 1], or batches of different sizes.
+    """
+    shape, rotations = np.asarray(shape, np.float64), np.asarray(rotations, np.float32)
+    num_shapes = len(shape_names)
+    if shape.ndim not in (1, 2) or shape.shape[-1] != num_shapes:
+        raise ValueError(f"shape must be (B, {num_shapes}) or ({num_shapes},), got {shape.shape}")
+    if rotations.ndim not in (3, 4) or rotations.shape[-3:] != (num_joints, 3, 3):
+        raise ValueError(
+            f"rotations must be (B, {num_joints}, 3, 3) or ({num_joints}, 3, 3), got {rotations.shape}"
+        )
+    single = shape.ndim == 1 and rotations.ndim == 3
+    shape, rotations = np.atleast_2d(shape), rotations.reshape((-1,) + rotations.shape[-3:])
+    check_unit_range(shape, shape_names)
+    if len(shape) != len(rotations) and 1 not in (len(shape), len(rotations)):
+        raise ValueError(
+            f"shape has {len(shape)} bodies and rotations {len(rotations)}; give as many, or one of them"
+        )
+    return shape, rotations, single

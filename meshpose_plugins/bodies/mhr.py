@@ -15,7 +15,7 @@ from typing import Optional, Tuple, Union
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from .base import COCO_KEYPOINT_NAMES, PosedBody, check_unit_range
+from .base import COCO_KEYPOINT_NAMES, PosedBody, check_pose
 from .mhr_files import (
     JOINTS_WITHOUT_CORRECTIVES,
     NUM_EXPRESSION,
@@ -119,19 +119,9 @@ class MhrBody:
         Raises:
             ValueError: on wrong shapes or shape parameters outside [0, 1].
         """
-        shape, rotations = np.asarray(shape, np.float32), np.asarray(rotations, np.float64)
-        count_joints, count_shapes = len(self.joint_names), len(self.shape_names)
-        if shape.ndim not in (1, 2) or shape.shape[-1] != count_shapes:
-            raise ValueError(f"shape must be (B, {count_shapes}) or ({count_shapes},), got {shape.shape}")
-        if rotations.ndim not in (3, 4) or rotations.shape[-3:] != (count_joints, 3, 3):
-            raise ValueError(
-                f"rotations must be (B, {count_joints}, 3, 3) or without B, got {rotations.shape}"
-            )
-        single = shape.ndim == 1 and rotations.ndim == 3
-        shape, rotations = np.atleast_2d(shape), rotations.reshape((-1,) + rotations.shape[-3:])
-        check_unit_range(shape, self.shape_names)
+        shape, rotations, single = check_pose(shape, rotations, self.shape_names, len(self.joint_names))
         turn = Z_UP_FROM_Y_UP
-        angles = np.tile(np.eye(3), (len(rotations), count_joints + 1, 1, 1))
+        angles = np.tile(np.eye(3), (len(rotations), len(self.arrays.joint_names), 1, 1))
         # A rotation in body axes, seen from the joint's own axes at rest, is what its angles make.
         own = self._rest_rotations[:, 1:]
         angles[:, 1:] = np.swapaxes(own, -1, -2) @ turn.T @ rotations @ turn @ own

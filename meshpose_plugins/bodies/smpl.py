@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
-from .base import COCO_KEYPOINT_NAMES, PosedBody, check_unit_range
+from .base import COCO_KEYPOINT_NAMES, PosedBody, check_pose
 from .rotations import Z_UP_FROM_Y_UP
 from .smpl_files import FAMILIES, SmplArrays, read_model_file
 
@@ -124,17 +124,7 @@ class SmplBody:
         Raises:
             ValueError: on wrong shapes or shape parameters outside [0, 1].
         """
-        shape, rotations = np.asarray(shape, np.float32), np.asarray(rotations, np.float32)
-        count_joints, count_shapes = len(self.joint_names), len(self.shape_names)
-        if shape.ndim not in (1, 2) or shape.shape[-1] != count_shapes:
-            raise ValueError(f"shape must be (B, {count_shapes}) or ({count_shapes},), got {shape.shape}")
-        if rotations.ndim not in (3, 4) or rotations.shape[-3:] != (count_joints, 3, 3):
-            raise ValueError(
-                f"rotations must be (B, {count_joints}, 3, 3) or without B, got {rotations.shape}"
-            )
-        single = shape.ndim == 1 and rotations.ndim == 3
-        shape, rotations = np.atleast_2d(shape), rotations.reshape((-1,) + rotations.shape[-3:])
-        check_unit_range(shape, self.shape_names)
+        shape, rotations, single = check_pose(shape, rotations, self.shape_names, len(self.joint_names))
         turn = Z_UP_FROM_Y_UP.astype(np.float32)
         vertices, joints = self._skin(
             (2 * shape - 1) * SHAPE_RANGE, np.zeros((1, 0), np.float32), turn.T @ rotations @ turn
