@@ -47,7 +47,7 @@ def test_inferencer_lines(folder):
 def test_demo_page(folder):
     from meshpose_plugins.cli.demo import main
 
-    arguments = ['photo.jpg', '--bbox', '16,10,356,502', '--out', 'results', '--device', 'cpu']
+    arguments = ['photo.jpg', '--bbox', '16,0,380,512', '--out', 'results', '--device', 'cpu']
     assert main([*arguments, '--meshes', 'ply']) == 0
     (folder / 'folder').mkdir()
     (folder / 'photo.jpg').rename(folder / 'folder' / 'photo.jpg')
