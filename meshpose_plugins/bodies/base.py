@@ -27,6 +27,9 @@ COCO_KEYPOINT_NAMES = (
     "right_ankle",
 )
 
+#: Of bodies with coefficients: shape parameters of 0 and 1 are this many standard deviations from the mean.
+SHAPE_RANGE = 3.0
+
 
 @dataclass
 class PosedBody:
@@ -124,8 +127,8 @@ def check_pose(
         num_joints: J.
 
     Returns:
-        shape (A, S) float64, rotations (B, J, 3, 3) float32, and whether both came without a batch axis. A and B
-        are equal, or one of them is 1.
+        shape (A, S) float64, rotations (B, J, 3, 3) float32, and whether both came without a batch axis. A and
+        B are equal, or one of them is 1.
 
     Raises:
         ValueError: on wrong shapes, values outside [0, 1], or batches of different sizes.
@@ -146,3 +149,9 @@ def check_pose(
             f"shape has {len(shape)} bodies and rotations {len(rotations)}; give as many, or one of them"
         )
     return shape, rotations, single
+
+
+def sample_normal_shape(rng: np.random.Generator, count: int) -> np.ndarray:
+    """(count,) float32 shape parameters of standard normal coefficients, cut at 2.5, by `SHAPE_RANGE`."""
+    coefficients = np.clip(rng.normal(size=count), -2.5, 2.5)
+    return (0.5 + coefficients / (2 * SHAPE_RANGE)).astype(np.float32)

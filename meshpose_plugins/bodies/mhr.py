@@ -15,7 +15,7 @@ from typing import Optional, Tuple, Union
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from .base import COCO_KEYPOINT_NAMES, PosedBody, check_pose
+from .base import COCO_KEYPOINT_NAMES, SHAPE_RANGE, PosedBody, check_pose, sample_normal_shape
 from .mhr_files import (
     JOINTS_WITHOUT_CORRECTIVES,
     NUM_EXPRESSION,
@@ -27,10 +27,8 @@ from .mhr_files import (
 )
 from .mhr_keypoints import JOINT_KEYPOINTS, keypoint_regressor
 from .rotations import Z_UP_FROM_Y_UP
-from .skinning import SkinWeights, blend_vertices_fast
+from .skinning import blend_vertices_fast
 
-#: A shape parameter of 0 and of 1 are this many standard deviations below and above the mean.
-SHAPE_RANGE = 3.0
 #: The first coefficients of the identity shape the body, the others head and hands.
 NUM_BODY_SHAPES = 20
 _CHUNK = 32  # bodies posed at once, to bound memory
@@ -82,7 +80,7 @@ class MhrBody:
         names, parents = arrays.joint_names[1:], arrays.parents[1:] - 1
         turn = Z_UP_FROM_Y_UP.astype(np.float32)
         vertices, joints = vertices[0] @ turn.T, joints[0, 1:] @ turn.T
-        dense = _skin_weights(arrays).dense(len(arrays.joint_names))[:, 1:]
+        dense = arrays.skin.dense(len(arrays.joint_names))[:, 1:]
         try:
             regressor = keypoint_regressor(vertices, joints, names, parents, dense)
         except ValueError as error:
@@ -107,7 +105,7 @@ class MhrBody:
     @property
     def skin_weights(self) -> np.ndarray:
         """(N, J) float32 skin weights."""
-        return _skin_weights(self.arrays).dense(len(self.arrays.joint_names))[:, 1:]
+        return self.arrays.skin.dense(len(self.arrays.joint_names))[:, 1:]
 
     def pose(
         self, shape: np.ndarray, rotations: np.ndarray, translation: Optional[np.ndarray] = None
@@ -178,8 +176,7 @@ class MhrBody:
 
     def sample_shape(self, rng: np.random.Generator) -> np.ndarray:
         """Draw (S,) float32 shape parameters: standard normal coefficients, cut at 2.5."""
-        coefficients = np.clip(rng.normal(size=len(self.shape_names)), -2.5, 2.5)
-        return (0.5 + coefficients / (2 * SHAPE_RANGE)).astype(np.float32)
+        return sample_normal_shape(rng, len(self.shape_names))
 
     def _posed(self, vertices: np.ndarray, joints: np.ndarray, single: bool) -> PosedBody:
         keypoints = self._keypoint_weights @ vertices[:, self._keypoint_vertices]
@@ -204,7 +201,6 @@ class MhrBody:
                 raise ValueError(f"{name} has {len(array)} bodies, other parameters {count}")
         given = [identity, expression, angles, translations, scales]
         given = [np.broadcast_to(array, (count,) + array.shape[1:]) for array in given]
-        prerotations = Rotation.from_quat(arrays.prerotations).as_matrix()
         results = []
         for start in range(0, count, _CHUNK):
             who, mood, turned, moved, scaled = (array[start : start + _CHUNK] for array in given)
@@ -216,7 +212,7 @@ class MhrBody:
                     mood.astype(np.float32), arrays.expression_basis[: mood.shape[1]], axes=1
                 )
             surface = surface + pose_correctives(arrays, turned)
-            results.append(_skin_chunk(arrays, prerotations @ turned, moved, scaled, surface))
+            results.append(_skin_chunk(arrays, arrays.prerotations @ turned, moved, scaled, surface))
         vertices, joints = (np.concatenate(parts) for parts in zip(*results))
         return vertices, joints
 
@@ -238,11 +234,7 @@ def pose_correctives(arrays: MhrArrays, angles: np.ndarray) -> Union[np.ndarray,
 
 def _rest_locals(arrays: MhrArrays) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rotation, translation and scale of every joint in its parent's frame at rest, a batch of one."""
-    return (
-        Rotation.from_quat(arrays.prerotations).as_matrix()[None],
-        arrays.offsets[None],
-        np.ones((1, len(arrays.offsets))),
-    )
+    return arrays.prerotations[None], arrays.offsets[None], np.ones((1, len(arrays.offsets)))
 
 
 def _forward_kinematics(
@@ -270,22 +262,14 @@ def _skin_chunk(
 ) -> Tuple[np.ndarray, np.ndarray]:
     """Skinned vertices (B, N, 3) and joint positions (B, J, 3), float32, of joints in their parents."""
     rotations, joints, scales = _forward_kinematics(arrays.parents, rotations, translations, scales)
-    bind = arrays.inverse_bind
-    scaled = rotations * scales[..., None, None]
-    linear = scaled @ Rotation.from_quat(bind[:, 3:7]).as_matrix() * bind[:, 7, None, None]
-    offset = (scaled @ bind[:, :3, None])[..., 0] + joints
-    transforms = np.concatenate([linear, offset[..., None]], axis=-1).astype(np.float32)
-    skin = _skin_weights(arrays)
+    transforms = rotations * scales[..., None, None] @ arrays.inverse_bind
+    transforms[..., 3] += joints
+    skin = arrays.skin
     surface = np.ascontiguousarray(np.broadcast_to(surface, (len(joints),) + surface.shape[1:]), np.float32)
-    vertices = blend_vertices_fast(surface, skin.starts, skin.joints, skin.weights, transforms)
+    vertices = blend_vertices_fast(
+        surface, skin.starts, skin.joints, skin.weights, transforms.astype(np.float32)
+    )
     return vertices, joints.astype(np.float32)
-
-
-def _skin_weights(arrays: MhrArrays) -> SkinWeights:
-    """The skin as compressed rows, without the entries that weigh nothing."""
-    used = arrays.skin_weights > 0
-    starts = np.concatenate([[0], np.cumsum(used.sum(axis=1))])
-    return SkinWeights(starts, arrays.skin_joints[used], arrays.skin_weights[used])
 
 
 def _check_rig(arrays: MhrArrays) -> None:
@@ -307,9 +291,10 @@ def _check_rig(arrays: MhrArrays) -> None:
             f"{arrays.path.with_name('rig.npz')}: field 'joint_parents' binds more than the root to "
             "'body_world'"
         )
-    heavy = np.flatnonzero(((arrays.skin_joints == 0) * arrays.skin_weights).any(axis=1))
-    if len(heavy):
-        raise ValueError(f"{arrays.path}: field 'skin_indices' binds vertex {heavy[0]} to 'body_world'")
+    entries = np.flatnonzero(arrays.skin.joints == 0)
+    if len(entries):
+        vertex = np.searchsorted(arrays.skin.starts, entries[0], side="right") - 1
+        raise ValueError(f"{arrays.path}: field 'skin_indices' binds vertex {vertex} to 'body_world'")
 
 
 def _coefficients(name: str, values: np.ndarray, limit: int) -> np.ndarray:

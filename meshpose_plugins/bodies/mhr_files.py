@@ -15,6 +15,9 @@ from typing import Dict, Optional, Tuple, Union
 
 import numpy as np
 from scipy.sparse import csr_matrix
+from scipy.spatial.transform import Rotation
+
+from .skinning import SkinWeights
 
 SCHEMA_VERSION = 1
 NUM_IDENTITY, NUM_EXPRESSION = 45, 72
@@ -41,15 +44,14 @@ class MhrArrays:
         joint_names: J names.
         parents: (J,) int64, -1 for the first.
         offsets: (J, 3) float64 position of each joint in its parent's frame.
-        prerotations: (J, 4) float64 unit quaternions (x, y, z, w).
-        inverse_bind: (J, 8) float64 translation, quaternion (x, y, z, w) and scale, from a vertex's place at
-            rest to the joint's frame.
+        prerotations: (J, 3, 3) float64 rotation of each joint at rest in its parent's frame.
+        inverse_bind: (J, 3, 4) float64, from a vertex's place at rest to the joint's frame.
         parameter_transform: (7 J, K) float64 joint parameters by the K = 204 model parameters.
         parameter_names: K names.
         base_shape: (N, 3) float32 vertices.
         faces: (M, 3) int64.
         identity_basis, expression_basis: (45, N, 3) and (72, N, 3) float32.
-        skin_joints, skin_weights: (N, S) int64 and float32; rows of weights sum to one.
+        skin: skin weights.
         corrective_activation: (H, 6 (J - 2)) sparse float32, or None where the files have no correctives.
         corrective_basis: (H, N, 3) float32, or None.
     """
@@ -66,8 +68,7 @@ class MhrArrays:
     faces: np.ndarray
     identity_basis: np.ndarray
     expression_basis: np.ndarray
-    skin_joints: np.ndarray
-    skin_weights: np.ndarray
+    skin: SkinWeights
     corrective_activation: Optional[csr_matrix]
     corrective_basis: Optional[np.ndarray]
 
@@ -91,7 +92,8 @@ def find_asset_files(path: Union[str, Path]) -> Tuple[Path, Path]:
     for file in (surface, rig):
         if not file.is_file():
             raise FileNotFoundError(
-                f"{file}: no such file of MHR's converted assets{_found_instead(file.parent)}; obtain them from {SITE}"
+                f"{file}: no such file of MHR's converted assets{_found_instead(file.parent)}; obtain them "
+                f"from {SITE}"
             )
     return rig, surface
 
@@ -131,14 +133,13 @@ def read_assets(path: Union[str, Path]) -> MhrArrays:
         base = surface.get("base_shape", (None, 3)).astype(np.float32) * np.float32(_METRES)
         bases = surface.get("shape_vectors", (NUM_IDENTITY + NUM_EXPRESSION, len(base), 3)).astype(np.float32)
         bases *= np.float32(_METRES)
-        skin_joints, skin_weights = _skin(surface, len(base), joints)
         activation, corrective_basis = _correctives(rig, surface, joints, len(base))
         return MhrArrays(
             path=surface_path,
             joint_names=names,
             parents=parents,
             offsets=rig.get("joint_offsets", (joints, 3)).astype(np.float64) * _METRES,
-            prerotations=_quaternions(rig, "joint_prerotations", rig.get("joint_prerotations", (joints, 4))),
+            prerotations=_rotations(rig, "joint_prerotations", rig.get("joint_prerotations", (joints, 4))),
             inverse_bind=_inverse_bind(rig, joints),
             parameter_transform=transform,
             parameter_names=parameter_names,
@@ -146,8 +147,7 @@ def read_assets(path: Union[str, Path]) -> MhrArrays:
             faces=_indices(surface, "faces", (None, 3), len(base)),
             identity_basis=bases[:NUM_IDENTITY],
             expression_basis=bases[NUM_IDENTITY:],
-            skin_joints=skin_joints,
-            skin_weights=skin_weights,
+            skin=_skin(surface, len(base), joints),
             corrective_activation=activation,
             corrective_basis=corrective_basis,
         )
@@ -223,7 +223,8 @@ def _parameters(rig: _Fields, joints: int) -> Tuple[Tuple[str, ...], np.ndarray]
     return names[:own], transform.reshape(joints * PARAMETERS_PER_JOINT, -1)[:, :own]
 
 
-def _quaternions(fields: _Fields, name: str, values: np.ndarray) -> np.ndarray:
+def _rotations(fields: _Fields, name: str, values: np.ndarray) -> np.ndarray:
+    """(J, 3, 3) rotations of unit quaternions (x, y, z, w)."""
     values = values.astype(np.float64)
     norms = np.linalg.norm(values, axis=1)
     bad = np.flatnonzero(np.abs(norms - 1) > 1e-2)
@@ -232,16 +233,18 @@ def _quaternions(fields: _Fields, name: str, values: np.ndarray) -> np.ndarray:
             f"{fields.path}: field '{name}' of joint {bad[0]} is no rotation: its quaternion has length "
             f"{norms[bad[0]]:.3f}"
         )
-    return values
+    return Rotation.from_quat(values).as_matrix()
 
 
 def _inverse_bind(rig: _Fields, joints: int) -> np.ndarray:
-    bind = rig.get("inverse_bind_pose", (joints, 8)) * np.array([_METRES] * 3 + [1.0] * 5)
-    _quaternions(rig, "inverse_bind_pose", bind[:, 3:7])
-    return bind
+    """(J, 3, 4) of translations, quaternions and scales."""
+    bind = rig.get("inverse_bind_pose", (joints, 8)).astype(np.float64)
+    linear = _rotations(rig, "inverse_bind_pose", bind[:, 3:7]) * bind[:, 7, None, None]
+    return np.concatenate([linear, bind[:, :3, None] * _METRES], axis=-1)
 
 
-def _skin(surface: _Fields, vertices: int, joints: int) -> Tuple[np.ndarray, np.ndarray]:
+def _skin(surface: _Fields, vertices: int, joints: int) -> SkinWeights:
+    """The skin as compressed rows, without the entries that weigh nothing."""
     indices = _indices(surface, "skin_indices", (vertices, None), joints)
     weights = surface.get("skin_weights", indices.shape).astype(np.float32)
     if (weights < 0).any():
@@ -255,7 +258,9 @@ def _skin(surface: _Fields, vertices: int, joints: int) -> Tuple[np.ndarray, np.
         raise ValueError(
             f"{surface.path}: field 'skin_weights' of vertex {bad[0]} sums to {sums[bad[0], 0]:.3f}, not to 1"
         )
-    return indices, weights / sums
+    used = weights > 0
+    starts = np.concatenate([[0], np.cumsum(used.sum(axis=1))])
+    return SkinWeights(starts, indices[used], (weights / sums)[used])
 
 
 def _indices(fields: _Fields, name: str, shape: Tuple[Optional[int], ...], limit: int) -> np.ndarray:

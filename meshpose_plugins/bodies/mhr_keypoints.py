@@ -79,7 +79,7 @@ def _affine_weights(points: np.ndarray, target: np.ndarray) -> np.ndarray:
     """The weights nearest to equal ones that sum to one and make the target of the points (K, 3).
 
     Raises:
-        ValueError: if the points do not surround the target.
+        ValueError: if there are fewer than four points.
     """
     if len(points) < 4:
         raise ValueError(

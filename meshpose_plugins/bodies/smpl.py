@@ -14,12 +14,10 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
-from .base import COCO_KEYPOINT_NAMES, PosedBody, check_pose
+from .base import COCO_KEYPOINT_NAMES, SHAPE_RANGE, PosedBody, check_pose, sample_normal_shape
 from .rotations import Z_UP_FROM_Y_UP
 from .smpl_files import FAMILIES, SmplArrays, read_model_file
 
-#: A shape parameter of 0 and of 1 are this many standard deviations below and above the mean.
-SHAPE_RANGE = 3.0
 _CHUNK = 64  # bodies posed at once, to bound memory
 _HAND_JOINTS = tuple(
     f"{finger}{k}" for finger in ("index", "middle", "pinky", "ring", "thumb") for k in (1, 2, 3)
@@ -184,8 +182,7 @@ class SmplBody:
 
     def sample_shape(self, rng: np.random.Generator) -> np.ndarray:
         """Draw (S,) float32 shape parameters: standard normal coefficients, cut at 2.5."""
-        coefficients = np.clip(rng.normal(size=len(self.shape_names)), -2.5, 2.5)
-        return (0.5 + coefficients / (2 * SHAPE_RANGE)).astype(np.float32)
+        return sample_normal_shape(rng, len(self.shape_names))
 
     def _posed(self, vertices: np.ndarray, joints: np.ndarray, single: bool) -> PosedBody:
         keypoints = self._keypoint_weights @ vertices[:, self._keypoint_vertices]
