@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from meshpose_plugins.errors import explained
+
 #: Switches every loss on, at the light setting.
 DEFAULT_CONFIG = 'configs/mmpose/meshpose_mobilenetv2_lite_full_128x96.py'
 
@@ -35,14 +37,14 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     from meshpose_plugins.integrations import mmpose  # noqa: F401  registers all parts
-    from meshpose_plugins.integrations.errors import run_or_explain
     from meshpose_plugins.integrations.mmpose.ablation import VARIANTS
 
     args = build_parser().parse_args(argv)
     if args.list:
         print('\n'.join(f'{name:<17} {variant.title}' for name, variant in VARIANTS.items()))
     else:
-        run_or_explain('ablate', lambda: ablate(args))
+        with explained('ablate', own_only=True):
+            ablate(args)
     return 0
 
 

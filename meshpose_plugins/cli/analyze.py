@@ -4,6 +4,8 @@ from __future__ import annotations
 import argparse
 from typing import List, Optional
 
+from meshpose_plugins.errors import explained
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's arguments."""
@@ -18,10 +20,9 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Optional[List[str]] = None) -> int:
     """Print a Markdown table; returns the exit code."""
     args = build_parser().parse_args(argv)
-    from meshpose_plugins.integrations.errors import run_or_explain
     from meshpose_plugins.integrations.mmpose import analysis, commands
-    parts = run_or_explain(
-        "analyze", lambda: analysis.analyze(commands.load_config(args.config), args.template))
+    with explained("analyze", own_only=True):
+        parts = analysis.analyze(commands.load_config(args.config), args.template)
     print("| part | parameters | multiply-accumulates |\n| --- | --- | --- |")
     for part in parts:
         print(f"| {part.name} | {part.parameters / 1e6:.2f} M | {part.macs / 1e9:.3f} G |")

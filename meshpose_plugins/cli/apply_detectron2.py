@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from meshpose_plugins.errors import explained
+
 EPILOG = '''examples:
   show configs/detectron2/meshpose_R_50_FPN.yaml model_final.pth photos/ --out results
   dump CONFIG WEIGHTS photos/ --boxes coco_instances_results.json --boxes-images annotations.json
@@ -49,7 +51,8 @@ def main(argv: list[str] | None = None) -> int:
     from meshpose_plugins.cli.demo import mesh_formats, report
     from meshpose_plugins.integrations.detectron2 import commands
 
-    args.formats = mesh_formats(args.meshes)
-    summary = commands.apply(args)
+    with explained('apply_detectron2', own_only=True):
+        args.formats = mesh_formats(args.meshes)
+        summary = commands.apply(args)
     report(summary)
     return 1 if summary.failures else 0

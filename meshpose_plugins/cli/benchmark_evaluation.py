@@ -6,6 +6,8 @@ import argparse
 import os
 import sys
 
+from meshpose_plugins.errors import explained
+
 
 def main(argv: list[str] | None = None) -> int:
     """Print a table; the exit code is 1 if the plain reference gives other scores."""
@@ -31,14 +33,11 @@ def main(argv: list[str] | None = None) -> int:
     from meshpose_plugins.evaluation.densepose.benchmark import benchmark
     from meshpose_plugins.templates import load_template
 
-    template = load_template(args.template)
-    try:
+    with explained('benchmark_evaluation'):
+        template = load_template(args.template)
         surface = template_surface(template, args.geodesics, progress=True)
         workers = args.workers or min(os.cpu_count() or 1, 4)
         result = benchmark(template, surface, args.instances, args.size, workers, args.seed)
-    except ValueError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
     table = Table(
         title=f'{result.instances} people, maps of {result.size} x {result.size} px, P1', show_header=False
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import math
 
+from meshpose_plugins.errors import explained
+
 
 def main(argv: list[str] | None = None) -> int:
     """Print tables of times; returns the exit code."""
@@ -20,15 +22,12 @@ def main(argv: list[str] | None = None) -> int:
     from rich.table import Table
 
     from meshpose_plugins.integrations import mmpose  # noqa: F401  registers all parts
-    from meshpose_plugins.integrations.errors import run_or_explain
     from meshpose_plugins.integrations.mmpose import commands
     from meshpose_plugins.integrations.mmpose.loader_benchmark import benchmark_loader
 
     torch.set_num_threads(args.threads)
-    timings = run_or_explain(
-        'benchmark_loader',
-        lambda: benchmark_loader(commands.load_config(args.config), args.repeats, args.samples),
-    )
+    with explained('benchmark_loader', own_only=True):
+        timings = benchmark_loader(commands.load_config(args.config), args.repeats, args.samples)
     console = Console()
     table = Table('', 'ms per sample', title='one sample, one process, mean')
     for name, milliseconds in timings.transforms.items():

@@ -6,6 +6,8 @@ import argparse
 from rich.console import Console
 from rich.table import Table
 
+from meshpose_plugins.errors import explained
+
 
 def main(argv: list[str] | None = None) -> int:
     """Prints tables of times, forward and backward; the exit code is 1 if silhouette and reference disagree.
@@ -31,7 +33,8 @@ def main(argv: list[str] | None = None) -> int:
     from meshpose_plugins.losses.benchmark import benchmark_silhouette
 
     torch.set_num_threads(args.threads)
-    rows = benchmark_silhouette(args.template, args.height, args.width, args.people, args.repeats)
+    with explained("benchmark_losses"):
+        rows = benchmark_silhouette(args.template, args.height, args.width, args.people, args.repeats)
     table = Table(title=f"silhouette of {args.template}, {args.width} x {args.height} px, {args.threads} "
                         "thread(s), forward and backward, median")
     for column in ("", "ms per person", "against the reference"):
@@ -45,7 +48,8 @@ def main(argv: list[str] | None = None) -> int:
     if args.config:
         from meshpose_plugins.integrations.mmpose.step_benchmark import benchmark_step
 
-        step = benchmark_step(args.config, args.people, max(args.repeats // 4, 3))
+        with explained("benchmark_losses", own_only=True):
+            step = benchmark_step(args.config, args.people, max(args.repeats // 4, 3))
         table = Table(title=f"a training step of {args.people} people, {args.threads} thread(s), median")
         for column in ("", "ms", "share"):
             table.add_column(column, justify="right" if column else "left")

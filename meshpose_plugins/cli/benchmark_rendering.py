@@ -7,6 +7,8 @@ import argparse
 from rich.console import Console
 from rich.table import Table
 
+from meshpose_plugins.errors import explained
+
 
 def main(argv: list[str] | None = None) -> int:
     """Prints a table of times; the exit code is 1 if the backends disagree.
@@ -31,7 +33,8 @@ def main(argv: list[str] | None = None) -> int:
     from meshpose_plugins.rendering.benchmark import benchmark, fit_to_picture
     from meshpose_plugins.templates import load_template
 
-    surface = load_template(args.template).surface
+    with explained("benchmark_rendering"):
+        surface = load_template(args.template).surface
     xyz = fit_to_picture(surface.vertices, args.height, args.width)
     timings = benchmark(xyz, surface.faces, args.height, args.width, args.repeats)
     table = Table(title=f"{args.template}, {args.width} x {args.height} px, one thread, median ms")

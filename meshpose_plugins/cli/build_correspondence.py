@@ -6,11 +6,11 @@ With it DensePose-COCO, whose charts lie on SMPL's surface, supervises templates
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 
 from ..bodies import BODY_NAMES, BodyModel, load_body
 from ..data.correspondence_builder import build_correspondence
+from ..errors import explained
 from ..templates.correspondence import save_correspondence
 
 _UNITS = {'segments': '%', 'segments_or_beside': '%', 'stretch_p99': 'times', 'stretch_max': 'times'}
@@ -37,10 +37,8 @@ def main(argv: list[str] | None = None) -> None:
     def report(text: str) -> None:
         print(f'{time.perf_counter() - start:6.1f} s  {text}', flush=True)
 
-    try:
+    with explained('build_correspondence'):
         correspondence = build_correspondence(load(args.source), load(args.target), report=report)
-    except (ValueError, FileNotFoundError, ImportError) as error:
-        sys.exit(f'build_correspondence: {error}')
     save_correspondence(correspondence, args.out)
     for name, value in correspondence.errors.items():
         print(f"{name:24s} {value:10.2f} {_UNITS.get(name, 'mm')}")

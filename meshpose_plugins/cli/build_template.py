@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 
 from ..bodies import BODY_NAMES, SMPL_FAMILY, BodyModel, load_body
+from ..errors import explained
 from ..templates import MeshTemplate, builtin_templates, load_template, save_template
 from ..templates.builder import METHODS, TemplateSettings, build_template, random_bodies
 from ..templates.charts import DensePoseCharts, load_densepose_charts
@@ -130,10 +130,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if not args.compare and not args.out:
         parser.error('--out FILE.npz is needed')
-    try:
+    with explained('build_template'):
         _run(args)
-    except (ValueError, FileNotFoundError, ImportError) as error:
-        sys.exit(f'build_template: {error}')
 
 
 def _run(args: argparse.Namespace) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from functools import partial
 from pathlib import Path
 
 from meshpose_plugins.bodies import load_body
 from meshpose_plugins.data.parametric import FORMATS, concatenate, convert_people, read_people
+from meshpose_plugins.errors import explained
 from meshpose_plugins.templates import load_template
 from meshpose_plugins.templates.correspondence import builtin_correspondences
 
@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     arguments = _parser().parse_args(argv)
-    try:
+    with explained('convert_dataset'):
         people = concatenate([read_people(path, arguments.format) for path in arguments.files])
         if arguments.gender:
             people.genders = [arguments.gender] * len(people)
@@ -47,9 +47,6 @@ def main(argv: list[str] | None = None) -> int:
             correspondence = f'{people.body}_to_{template.body}'
         report = convert_people(people, template, body, arguments.out, arguments.images, arguments.focal,
                                 correspondence, not arguments.quiet)
-    except (ValueError, FileNotFoundError, ImportError) as error:
-        print(f'convert_dataset: {error}', file=sys.stderr)
-        return 2
     print(report.table())
     print(f'annotations.json and meshes.npz are in {Path(arguments.out)}')
     return 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from meshpose_plugins.errors import explained
+
 EPILOG = '''detectors (people are boxed first, each box then goes through the network):
   auto         OpenCV's HOG where it is sure of somebody, else the whole image
   whole-image  one person who fills the picture
@@ -80,13 +82,12 @@ def main(argv: list[str] | None = None) -> int:
         argv: arguments; None takes the process's.
 
     Returns:
-        0 if every image went through, 1 if one was skipped or nothing could be started.
+        0 if every image went through, 1 if one was skipped. What cannot be started ends with exit code 2.
     """
     args = build_parser().parse_args(argv)
     import numpy as np
     from meshpose_plugins.detection import parse_bbox
-
-    try:
+    with explained('demo', (FileNotFoundError, ImportError, RuntimeError, ValueError)):
         boxes = np.stack([parse_bbox(text) for text in args.bbox]) if args.bbox else None
         from meshpose_plugins.integrations.mmpose.demo import demo
 
@@ -108,9 +109,6 @@ def main(argv: list[str] | None = None) -> int:
             predictions_format=args.predictions,
             wireframe=args.wireframe,
         )
-    except (FileNotFoundError, ImportError, RuntimeError, ValueError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
     report(summary)
     return 1 if summary.failures else 0
 

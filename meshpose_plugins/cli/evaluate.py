@@ -9,6 +9,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from meshpose_plugins.errors import explained
+
 #: Statistics of the table, in the order of the public evaluation.
 COLUMNS = ('AP', 'AP50', 'AP75', 'APm', 'APl', 'AR', 'AR50', 'AR75', 'ARm', 'ARl')
 MODE_NAMES = {'gps': 'GPS', 'gpsm': 'GPSm', 'iou': 'IoU'}
@@ -58,11 +60,8 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code, 2 for input that cannot be scored."""
     args = build_parser().parse_args(argv)
-    try:
+    with explained('evaluate'):
         return evaluate(args)
-    except (FileNotFoundError, ValueError, ImportError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
 
 
 def evaluate(args: argparse.Namespace) -> int:

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Optional, Sequence
 
+from meshpose_plugins.errors import explained
+
 DEFAULT_PATH = Path(__file__).resolve().parents[1] / "bodies" / "assets" / "anny.npz"
 
 
@@ -30,7 +32,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
 
     from meshpose_plugins.bodies.anny_export import export_anny
 
-    figures = export_anny(args.path, args.rank, args.skeleton_rank, args.seed)
+    with explained("export_anny"):
+        figures = export_anny(args.path, args.rank, args.skeleton_rank, args.seed)
     for name, value in figures.items():
         print(f"{name:20s} {value:.3f}")
     print(f"written to {args.path}")

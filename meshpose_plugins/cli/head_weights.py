@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
+
+from meshpose_plugins.errors import explained
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -19,12 +20,8 @@ def main(argv: list[str] | None = None) -> int:
 
     from meshpose_plugins.deploy.head_weights import convert_head_weights
     from meshpose_plugins.deploy.weights import find_weights
-
-    try:
+    with explained('head_weights'):
         path = convert_head_weights(find_weights(args.source), args.destination, args.to)
-    except (FileNotFoundError, ValueError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
     print(
         f'wrote {path}: load it with '
         + ('load_from=' if args.to == 'mmpose' else 'MODEL.WEIGHTS ')

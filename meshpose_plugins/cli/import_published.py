@@ -8,6 +8,8 @@ from pathlib import Path
 
 import meshpose_plugins
 
+from meshpose_plugins.errors import explained
+
 CONFIG = 'configs/mmpose/meshpose_hrnet-w32_published_384x288.py'
 
 
@@ -47,13 +49,10 @@ def main(argv: list[str] | None = None) -> int:
     import meshpose_plugins.integrations.mmpose  # noqa: F401  registers all parts
     from meshpose_plugins.integrations.mmpose.published import import_published
 
-    try:
+    with explained('import_published'):
         checkpoint, template_path, template = import_published(
             args.network, args.upsampler, args.out, args.config, args.surface
         )
-    except (FileNotFoundError, ValueError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
     largest = abs(template.upsampler_bias).max()
     print(f'{checkpoint}: for {Path(args.config).name}')
     print(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from meshpose_plugins.errors import explained
+
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
@@ -22,9 +24,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     from meshpose_plugins.integrations import mmpose  # noqa: F401  registers all parts
-    from meshpose_plugins.integrations.errors import run_or_explain
     args = parse_args(argv)
-    run_or_explain("inspect_dataset", lambda: _inspect(args))
+    with explained("inspect_dataset", own_only=True):
+        _inspect(args)
     return 0
 
 

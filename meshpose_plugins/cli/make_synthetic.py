@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 
 from meshpose_plugins.data.synthetic import SyntheticSettings, make_synthetic
+from meshpose_plugins.errors import explained
 
 #: Settings that are shares, with what they are shares of.
 SHARES = {
@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     arguments = _parser().parse_args(argv)
-    try:
+    with explained('make_synthetic'):
         settings = SyntheticSettings(
             seed=arguments.seed, split=arguments.split, width=arguments.size[0], height=arguments.size[1],
             template=arguments.template, model_path=arguments.model_path,
@@ -81,8 +81,5 @@ def main(argv: list[str] | None = None) -> int:
             arguments.workers,
             not arguments.quiet,
         )
-    except (ValueError, FileNotFoundError) as error:
-        print(f'make_synthetic: {error}', file=sys.stderr)
-        return 2
     print(report)
     return 0

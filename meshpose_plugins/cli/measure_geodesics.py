@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from meshpose_plugins.errors import explained
+
 
 def main(argv: list[str] | None = None) -> int:
     """Print a table of errors; returns the exit code."""
@@ -27,12 +29,9 @@ def main(argv: list[str] | None = None) -> int:
     from meshpose_plugins.evaluation.densepose.geodesic_errors import measure
     from meshpose_plugins.templates import load_template
 
-    try:
+    with explained('measure_geodesics'):
         crossings = [int(number) for number in args.crossings.split(',')]
         rows = measure(load_template(args.template), crossings, args.sources, args.targets, args.seed)
-    except (ValueError, FileNotFoundError, ImportError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
     table = Table(
         title=f"{args.template}: {args.sources} x {args.targets} random surface points, error in mm"
     )

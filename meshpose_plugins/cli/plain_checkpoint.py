@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from meshpose_plugins.errors import explained
+
 
 def main(argv: list[str] | None = None) -> int:
     """Rewrite one checkpoint; see ``integrations.mmpose.checkpoint_hook.rewrite_checkpoint``."""
@@ -18,10 +20,8 @@ def main(argv: list[str] | None = None) -> int:
 
     from meshpose_plugins.integrations.mmpose.checkpoint_hook import rewrite_checkpoint
 
-    try:
+    with explained('plain_checkpoint'):
         objects = rewrite_checkpoint(args.source, args.destination)
-    except (FileNotFoundError, ValueError) as error:
-        parser.error(str(error))
     for item in objects:
         print(f'no plain form, kept as it is: {item}')
     print(

@@ -7,6 +7,8 @@ import json
 import sys
 from pathlib import Path
 
+from meshpose_plugins.errors import explained
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's arguments."""
@@ -34,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     from meshpose_plugins.integrations.mmpose.publish import publish_weights
 
-    try:
+    with explained('publish_weights'):
         path = publish_weights(
             args.checkpoint,
             args.output,
@@ -43,9 +45,6 @@ def main(argv: list[str] | None = None) -> int:
             _read_notes(args.note),
             half=not args.full_precision,
         )
-    except (FileNotFoundError, ValueError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
     print(f'wrote {path} ({path.stat().st_size / 1e6:.2f} MB)')
     return 0
 

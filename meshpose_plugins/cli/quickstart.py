@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from meshpose_plugins.errors import explained
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's arguments."""
@@ -46,11 +48,8 @@ def main(argv: list[str] | None = None) -> int:
         learning_rate=args.learning_rate,
         workers=args.workers,
     )
-    try:
+    with explained('quickstart'):
         run_quickstart(args.out, args.checkpoint, args.device, settings)
-    except (FileNotFoundError, ValueError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
     return 0
 
 

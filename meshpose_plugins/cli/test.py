@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import List, Optional
 
+from meshpose_plugins.errors import explained
+
 
 def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     """Read the command line."""
@@ -54,9 +56,9 @@ def merged_config(args: argparse.Namespace):
 def main(argv: Optional[List[str]] = None) -> int:
     """Test; returns the exit code."""
     from meshpose_plugins.integrations import mmpose  # noqa: F401  registers all parts
-    from meshpose_plugins.integrations.errors import run_or_explain
     args = parse_args(argv)
-    run_or_explain("test", lambda: test(args))
+    with explained("test", own_only=True):
+        test(args)
     return 0
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 import argparse
 from typing import List, Optional
 
+from meshpose_plugins.errors import explained
+
 
 def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     """Read the command line."""
@@ -59,9 +61,9 @@ def merged_config(args: argparse.Namespace):
 def main(argv: Optional[List[str]] = None) -> int:
     """Train; returns the exit code."""
     from meshpose_plugins.integrations import mmpose  # noqa: F401  registers all parts
-    from meshpose_plugins.integrations.errors import run_or_explain
     args = parse_args(argv)
-    run_or_explain("train", lambda: train(args))
+    with explained("train", own_only=True):
+        train(args)
     return 0
 
 

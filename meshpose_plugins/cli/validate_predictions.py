@@ -6,6 +6,8 @@ import argparse
 import sys
 from collections import Counter
 
+from meshpose_plugins.errors import explained
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's arguments."""
@@ -32,11 +34,8 @@ def _count(number: int, one: str, many: str | None = None) -> str:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     args = build_parser().parse_args(argv)
-    try:
+    with explained('validate_predictions'):
         return validate(args.predictions, args.template, args.limit)
-    except (FileNotFoundError, ValueError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
 
 
 def validate(path: str, template_name: str | None, limit: int) -> int:

@@ -153,8 +153,10 @@ def test_the_command_reports_and_names_errors(tmp_path, capsys):
     arguments = ['--count', '2', '--size', '48x64', '--backgrounds', 'procedural', '--quiet']
     assert command.main([str(tmp_path / 'set'), *arguments]) == 0
     assert '2 samples (2 made in' in capsys.readouterr().out
-    assert command.main([str(tmp_path / 'set'), *arguments, '--seed', '1']) == 2
-    assert 'seed: 0 there, 1 now' in capsys.readouterr().err
+    with pytest.raises(SystemExit, match='^make_synthetic: .*seed: 0 there, 1 now') as stop:
+        command.main([str(tmp_path / 'set'), *arguments, '--seed', '1'])
+    assert stop.value.code == 2
+    capsys.readouterr()
     with pytest.raises(SystemExit):
         command.main([str(tmp_path / 'set'), '--count', '2', '--size', '48'])
     assert 'size must be WIDTHxHEIGHT' in capsys.readouterr().err

@@ -14,7 +14,6 @@ from detectron2.utils import comm
 
 from meshpose_plugins.deploy.images import list_images
 from meshpose_plugins.detection import build_detector
-from meshpose_plugins.integrations.errors import run_or_explain
 
 from .config import add_meshpose_config, enable_meshpose
 from .trainer import MeshPoseTrainer
@@ -57,25 +56,21 @@ def argument_parser() -> argparse.ArgumentParser:
 
 def train(args: argparse.Namespace) -> None:
     """Train or, with --eval-only, measure, in as many processes as --num-gpus and --num-machines say."""
-
-    def job():
-        available = torch.cuda.device_count()
-        if args.num_gpus > max(available, 1):
-            raise ValueError(f"--num-gpus {args.num_gpus}, but this machine has {available}")
-        cfg = load_config(args.config_file, args.opts)  # errors before processes start
-        weights = cfg.MODEL.WEIGHTS
-        if weights and not args.resume and "://" not in weights and not Path(weights).is_file():
-            raise FileNotFoundError(f"MODEL.WEIGHTS: {weights} does not exist")
-        launch(
-            train_process,
-            min(args.num_gpus, available),  # detectron2's default is one; without any it is the CPU
-            num_machines=args.num_machines,
-            machine_rank=args.machine_rank,
-            dist_url=args.dist_url,
-            args=(args,),
-        )
-
-    run_or_explain("train_detectron2", job)
+    available = torch.cuda.device_count()
+    if args.num_gpus > max(available, 1):
+        raise ValueError(f"--num-gpus {args.num_gpus}, but this machine has {available}")
+    cfg = load_config(args.config_file, args.opts)  # errors before processes start
+    weights = cfg.MODEL.WEIGHTS
+    if weights and not args.resume and "://" not in weights and not Path(weights).is_file():
+        raise FileNotFoundError(f"MODEL.WEIGHTS: {weights} does not exist")
+    launch(
+        train_process,
+        min(args.num_gpus, available),  # detectron2's default is one; without any it is the CPU
+        num_machines=args.num_machines,
+        machine_rank=args.machine_rank,
+        dist_url=args.dist_url,
+        args=(args,),
+    )
 
 
 def train_process(args: argparse.Namespace):
@@ -107,28 +102,25 @@ def apply(args: argparse.Namespace):
 
     from .predictor import MeshPoseDetectron2Predictor
 
-    def job():
-        list_images(args.source)  # fails before anything slow
-        cfg = load_config(args.config, args.opts)
-        cfg.MODEL.WEIGHTS = args.weights
-        if args.score_threshold is not None:
-            cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST = args.score_threshold
-        detector = (
-            None
-            if args.detector is None
-            else build_detector(args.detector, args.detector_weights, cfg.MODEL.DEVICE, args.score_threshold)
-        )
-        return run_demo(
-            MeshPoseDetectron2Predictor(cfg),
-            args.source,
-            args.out,
-            detector,
-            boxes_file=args.boxes,
-            boxes_images=args.boxes_images,
-            formats=args.formats,
-            predictions_format=args.predictions,
-            batch_size=args.batch_size,
-            pictures=args.action == "show",
-        )
-
-    return run_or_explain("apply_detectron2", job)
+    list_images(args.source)  # fails before anything slow
+    cfg = load_config(args.config, args.opts)
+    cfg.MODEL.WEIGHTS = args.weights
+    if args.score_threshold is not None:
+        cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST = args.score_threshold
+    detector = (
+        None
+        if args.detector is None
+        else build_detector(args.detector, args.detector_weights, cfg.MODEL.DEVICE, args.score_threshold)
+    )
+    return run_demo(
+        MeshPoseDetectron2Predictor(cfg),
+        args.source,
+        args.out,
+        detector,
+        boxes_file=args.boxes,
+        boxes_images=args.boxes_images,
+        formats=args.formats,
+        predictions_format=args.predictions,
+        batch_size=args.batch_size,
+        pictures=args.action == "show",
+    )

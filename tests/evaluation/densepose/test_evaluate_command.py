@@ -128,8 +128,8 @@ def test_problems_are_printed_and_strict_makes_them_errors(files, tmp_path, caps
     assert '1 x prediction for an image that the annotations do not have' in printed
     found = json.loads((tmp_path / 'metrics.json').read_text())
     assert len(found['problems']['entries']) == 2 and not (tmp_path / 'report.html').exists()
-    assert run(files, tmp_path / 'strict', '--strict', predictions='bad.json') == 2
-    assert 'error: 2 problems in the input (strict)' in capsys.readouterr().err
+    with pytest.raises(SystemExit, match=r'^evaluate: 2 problems in the input \(strict\)'):
+        run(files, tmp_path / 'strict', '--strict', predictions='bad.json')
     assert not (tmp_path / 'strict').exists()
 
 
@@ -159,9 +159,10 @@ def test_meshes_of_records_that_are_no_annotation_of_their_image(files, tmp_path
     ],
 )
 def test_wrong_options_are_one_line(files, tmp_path, capsys, options, message):
-    assert run(files, tmp_path, *options) == 2
+    with pytest.raises(SystemExit) as stop:
+        run(files, tmp_path, *options)
     printed = capsys.readouterr().err
-    assert printed.startswith('error: ') and message in printed
+    assert printed.startswith('evaluate: ') and message in printed and stop.value.code == 2
 
 
 def test_what_the_page_shows(files):

@@ -129,5 +129,5 @@ def test_the_command_converts_and_names_errors(detectron2_model, tmp_path, capsy
     assert 'load it with load_from=' in capsys.readouterr().out
     written = read_state_dict(tmp_path / 'out.safetensors')
     assert head_weights(written).keys() == head_weights(detectron2_model.state_dict()).keys()
-    assert main([str(tmp_path / 'gone.pth'), 'out.pth', '--to', 'detectron2']) == 1
-    assert 'gone.pth does not exist' in capsys.readouterr().err
+    with pytest.raises(SystemExit, match='^head_weights: .*gone.pth does not exist'):
+        main([str(tmp_path / 'gone.pth'), 'out.pth', '--to', 'detectron2'])

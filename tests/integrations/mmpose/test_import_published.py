@@ -102,13 +102,15 @@ def test_command_reports_bad_files(tmp_path, capsys):
     tensors = {"model.model.0.encoder.conv1.weight": torch.zeros(1)}
     torch.save({"model": {"root": tensors}}, tmp_path / "bad.pth")
     arguments = [str(tmp_path / "bad.pth"), str(tmp_path / "bad.pth"), "--out", str(tmp_path / "out.pth")]
-    assert main(arguments) == 1
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
     printed = capsys.readouterr().err
+    assert printed == f"{stop.value}\n" and stop.value.code == 2
     assert "bad.pth lacks 1799 tensors and has 1 of another shape, of 1800" in printed
     assert "misshapen: model.model.0.encoder.conv1.weight is (1,), expected (64, 3, 3, 3)" in printed
     assert "missing: model.model.1.branch_models.SP_MESHPOSE.grid" in printed
-    assert main([*arguments[:3], str(tmp_path / "out.npz")]) == 1
-    assert "choose a name ending with .pth" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="choose a name ending with .pth"):
+        main([*arguments[:3], str(tmp_path / "out.npz")])
     assert [path.name for path in tmp_path.iterdir()] == ["bad.pth"]
 
 

@@ -39,10 +39,13 @@ def test_command(checkpoint, tmp_path, capsys):
     metadata = read_metadata(out)
     assert metadata.figures == {'synthetic-val': {'vertex_error_2d': 2.0}} and metadata.notes == {'seed': '0'}
     figures.write_text('{"a": ')
-    assert main(arguments) == 1 and 'figures.json: not JSON' in capsys.readouterr().err
-    assert main([str(checkpoint), str(out), '--note', 'seed']) == 1
-    assert 'NAME=TEXT' in capsys.readouterr().err
-    assert main([str(tmp_path / 'gone.pth'), str(out)]) == 1 and 'gone.pth' in capsys.readouterr().err
+    for wrong, message in (
+        (arguments, 'figures.json: not JSON'),
+        ([str(checkpoint), str(out), '--note', 'seed'], 'NAME=TEXT'),
+        ([str(tmp_path / 'gone.pth'), str(out)], 'gone.pth'),
+    ):
+        with pytest.raises(SystemExit, match=f'^publish_weights: .*{message}'):
+            main(wrong)
 
 
 def test_a_config_that_does_not_belong_to_the_weights_is_refused(checkpoint, tmp_path):

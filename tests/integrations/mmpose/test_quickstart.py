@@ -95,8 +95,10 @@ def test_only_data_of_other_settings_are_replaced(tmp_path):
 
 def test_a_failure_is_one_line_and_an_exit_code(tmp_path, capsys):
     arguments = ['--checkpoint', 'gone.safetensors', '--out', str(tmp_path / 'out'), '--workers', '1']
-    assert command.main([*arguments, '--test-images', '1', '--train-images', '1']) == 1
-    assert 'error: checkpoint gone.safetensors does not exist' in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stop:
+        command.main([*arguments, '--test-images', '1', '--train-images', '1'])
+    assert stop.value.code == 2
+    assert 'quickstart: checkpoint gone.safetensors does not exist' in capsys.readouterr().err
 
 
 def test_settings_reach_the_job(monkeypatch):

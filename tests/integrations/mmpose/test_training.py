@@ -20,9 +20,7 @@ from meshpose_plugins.cli import test as test_command
 from meshpose_plugins.cli import train as train_command
 from meshpose_plugins.data.synthetic import SyntheticSettings, make_synthetic
 from meshpose_plugins.evaluation.predictions import load_predictions
-from meshpose_plugins.integrations.errors import explanation, run_or_explain
 from meshpose_plugins.integrations.mmpose.loops import ResumableIterLoop
-from meshpose_plugins.templates import load_template
 from mmpose.apis import init_model
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -176,26 +174,6 @@ def test_errors_of_workers_are_one_line(config, data, folder, monkeypatch):
         test_command.main([str(config), str(checkpoint), "--work-dir", str(work_dir), "--cfg-options",
                            f"test_dataloader.dataset.data_root={people}/", "test_dataloader.num_workers=1"])
     assert "Traceback" not in str(error.value) and "without_picture/images" in str(error.value)
-
-
-def raised(error):
-    try:
-        raise error
-    except type(error) as caught:
-        return caught
-
-
-def test_other_errors_keep_their_traceback():
-    assert explanation(raised(ValueError("of somebody else"))) is None
-    assert explanation(raised(FileNotFoundError("gone"))) == "gone"
-    with pytest.raises(ValueError, match="of somebody else"):
-        run_or_explain("x", lambda: raise_(ValueError("of somebody else")))
-    with pytest.raises(SystemExit, match="^x: no template 'nobody'"):
-        run_or_explain("x", lambda: load_template("nobody"))
-
-
-def raise_(error):
-    raise error
 
 
 def test_the_order_after_a_resumption_keeps_diff_rank_seed():
