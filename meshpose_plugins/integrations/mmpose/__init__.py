@@ -6,7 +6,7 @@ from . import compat
 
 compat.apply()  # before anything of MMPose is imported
 
-from . import backbone, checkpoint_hook, checkpoints, loops, modeling, neck, optim, shipped  # noqa: E402,F401
+from . import backbone, checkpoint_hook, checkpoints, loops, mobilenet, modeling, neck, optim, shipped  # noqa: E402,F401
 from .augmentation import RandomOcclusion, RandomTruncation  # noqa: E402
 from .dataset import MeshPoseDataset  # noqa: E402
 from .densepose_metric import DensePoseMetric  # noqa: E402
