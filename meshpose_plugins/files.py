@@ -1,12 +1,45 @@
-"""Writing files so that a reader never sees half of one."""
+"""JSON whose errors say where, and files that a reader never sees half written."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
+
+
+def decode_json(data: bytes, path: str | Path) -> Any:
+    """Parse the bytes of a JSON file.
+
+    Args:
+        data: the bytes.
+        path: what error messages call the file.
+
+    Returns:
+        what is in it.
+
+    Raises:
+        ValueError: it is no UTF-8 or no JSON: where reading stopped, and whether the file seems to be cut off.
+    """
+    try:
+        text = data.decode('utf-8')
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f'{path}: no UTF-8 text at byte {error.start} of {len(data)} '
+            f'(0x{data[error.start]:02x}): {error.reason}; save the file as UTF-8'
+        ) from None
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        # The position of an unterminated string is that of its beginning.
+        is_cut = error.pos >= len(text.rstrip()) - 1 or error.msg.startswith('Unterminated string')
+        raise ValueError(
+            f'{path}: no valid JSON at line {error.lineno}, column {error.colno}, character {error.pos} '
+            f'of {len(text)}{" (the file seems to be cut off)" if is_cut else ""}: {error.msg}'
+        ) from None
 
 
 @contextmanager

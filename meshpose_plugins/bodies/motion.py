@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Dict, List, Union
+from typing import Dict, List, Optional, Sequence, Union
 
 import numpy as np
 
@@ -21,7 +21,8 @@ logger = logging.getLogger(__name__)
 _CHUNK = 1000  # poses carried to another rig at once, to bound memory
 
 
-def load_poses(folder: Union[str, Path], body: BodyModel, frame_step: int = 1) -> np.ndarray:
+def load_poses(folder: Union[str, Path], body: BodyModel, frame_step: int = 1,
+               files: Optional[Sequence[Path]] = None) -> np.ndarray:
     """All poses of the .bvh and .amc files below a folder.
 
     A file that cannot be used is left out; a warning lists these files with their reasons.
@@ -31,6 +32,7 @@ def load_poses(folder: Union[str, Path], body: BodyModel, frame_step: int = 1) -
             '01_02.amc' goes with '01_02.asf', '01.asf' or the only .asf of its folder.
         body: the body to pose; one of another rig takes the poses of 'anny', joint by joint.
         frame_step: take every so many frames of each file.
+        files: read only these of them; None reads all.
 
     Returns:
         (K, J, 3, 3) float32 rotations for `body.pose`, files in the order of their names; no turn about the
@@ -42,7 +44,7 @@ def load_poses(folder: Union[str, Path], body: BodyModel, frame_step: int = 1) -
     """
     if not has_makehuman_rig(body):
         source = load_body("anny")
-        transfer, poses = PoseTransfer(source, body), load_poses(folder, source, frame_step)
+        transfer, poses = PoseTransfer(source, body), load_poses(folder, source, frame_step, files)
         starts = range(0, len(poses), _CHUNK)
         return np.concatenate([transfer(poses[start : start + _CHUNK]) for start in starts])
     folder = Path(folder)
@@ -51,6 +53,8 @@ def load_poses(folder: Union[str, Path], body: BodyModel, frame_step: int = 1) -
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder of motion files")
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".bvh", ".amc"))
+    if files is not None:
+        paths = [path for path in paths if path in set(files)]
     if not paths:
         raise FileNotFoundError(f"{folder}: no .bvh or .amc file in this folder")
     poses: List[np.ndarray] = []

@@ -1,4 +1,4 @@
-"""`meshpose test`: measure a checkpoint; the flags are those of MMPose's tools/test.py."""
+"""`meshpose test`: measure a checkpoint; the flags are those of MMPose's tools/test.py, without --badcase."""
 from __future__ import annotations
 
 import argparse

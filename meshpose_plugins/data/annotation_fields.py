@@ -117,13 +117,24 @@ def checked_part_masks(annotation: dict, where: str, dropped: Counter, problems:
         if not isinstance(masks, list) or len(masks) != NUM_MASKS:
             raise ValueError(f'dp_masks must be {NUM_MASKS} masks, got {str(masks)[:80]}')
         for number, mask in enumerate(masks):
-            if mask and tuple(mask_runs(mask)[1]) != (MASK_GRID, MASK_GRID):
-                raise ValueError(f"dp_masks[{number}] must be {MASK_GRID} x {MASK_GRID}, got {mask['size']}")
+            _check_part_mask(mask, number)
     except ValueError as error:
         dropped['mask: broken dp_masks'] += 1
         problems.append(f'{where}: {error}')
         return None
     return masks
+
+
+def _check_part_mask(mask: Any, number: int) -> None:
+    """Raise a ValueError unless one of the ``dp_masks`` is empty or a run-length mask of 256 x 256."""
+    if not mask:
+        return
+    try:
+        size = tuple(mask_runs(mask)[1])
+    except ValueError as error:
+        raise ValueError(f'dp_masks[{number}]: {error}') from None
+    if size != (MASK_GRID, MASK_GRID):
+        raise ValueError(f'dp_masks[{number}] must be {MASK_GRID} x {MASK_GRID}, got {list(size)}')
 
 
 def checked_segmentation(
@@ -148,8 +159,8 @@ def checked_segmentation(
     return segmentation
 
 
-def parse_points(annotation: dict, where: str = 'annotation',
-                 dropped: Counter | None = None) -> DensePosePoints | None:
+def parse_points(annotation: dict, where: str = 'annotation', dropped: Counter | None = None,
+                 problems: list[str] | None = None) -> DensePosePoints | None:
     """Check the DensePose fields of one annotation and turn them into image pixels.
 
     Args:
@@ -157,6 +168,7 @@ def parse_points(annotation: dict, where: str = 'annotation',
         where: what error messages call it (file and annotation id).
         dropped: counts, by reason, of points left out; points with values that are not finite or out of range
             are.
+        problems: where these are named, a line for each reason.
 
     Returns:
         The usable points, or None if the annotation has no DensePose fields.
@@ -189,10 +201,13 @@ def parse_points(annotation: dict, where: str = 'annotation',
             for name in ('dp_U', 'dp_V')
         ]
     for name, good, reason in checks:
-        bad = int((keep & ~good).sum())
-        if bad:
-            dropped[f'point: {name} {reason}'] += bad
+        bad = np.flatnonzero(keep & ~good)
+        if len(bad):
+            dropped[f'point: {name} {reason}'] += len(bad)
             keep &= good
+            if problems is not None:
+                problems.append(f'{where}: {name}[{bad[0]}] {reason}: {values[name][bad[0]]:g} '
+                                f'({len(bad)} of {len(good)} points left out for this)')
     xy = np.stack([x, y], 1)[keep] / BOX_GRID * bbox[2:] + bbox[:2]
     return DensePosePoints(xy, i[keep].astype(np.int64), u[keep], v[keep])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from meshpose_plugins.bodies.base import COCO_KEYPOINT_NAMES
+from meshpose_plugins.files import decode_json
 
 #: The name of the category whose annotations are read, and its id in files that list no categories.
 PERSON, PERSON_ID = 'person', 1
@@ -41,27 +41,23 @@ def parse_json(data: bytes, path: str | Path) -> dict:
     """Parse the bytes of a COCO-style JSON file; ``path`` is what error messages call it.
 
     Raises:
-        ValueError: the file is no UTF-8 or no JSON (with the position where reading stopped), or lacks a list
-            it needs.
+        ValueError: the file is no UTF-8 or no JSON (with the position where reading stopped), lacks a list it
+            needs, or its ``info`` is no object.
     """
-    try:
-        text = data.decode('utf-8')
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f'{path}: no UTF-8 text at byte {error.start} of {len(data)} '
-            f'(0x{data[error.start]:02x}): {error.reason}; save the file as UTF-8'
-        ) from None
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        cut = ' (the file seems to be cut off)' if error.pos >= len(text.rstrip()) - 1 else ''
-        raise ValueError(
-            f'{path}: no valid JSON at line {error.lineno}, column {error.colno}, character {error.pos} '
-            f'of {len(text)}{cut}: {error.msg}'
-        ) from None
+    return check_frame(decode_json(data, path), path)
+
+
+def check_frame(content: Any, path: str | Path) -> dict:
+    """Return what a COCO-style file holds, if it has the lists that it needs.
+
+    Raises:
+        ValueError: a list is missing, or ``info`` is no object.
+    """
     for name in ('images', 'annotations'):
         if not isinstance(content, dict) or not isinstance(content.get(name), list):
             raise ValueError(f"{path}: a COCO-style file needs a list '{name}'")
+    if not isinstance(content.get('info') or {}, dict):
+        raise ValueError(f"{path}: info must be an object, got {str(content['info'])[:80]}")
     return content
 
 
@@ -108,7 +104,8 @@ def images_by_id(content: dict, path: str | Path, problems: list[str] | None = N
             them errors.
 
     Raises:
-        ValueError: an image has no id or file name (named with its place in the list).
+        ValueError: an image has no id or file name, or the id of another one (named with its place in the
+            list).
     """
     images = {}
     for position, image in enumerate(content['images']):
@@ -119,7 +116,10 @@ def images_by_id(content: dict, path: str | Path, problems: list[str] | None = N
                     raise ValueError(f"{where}: '{name}' is missing")
             if not isinstance(image['file_name'], str):
                 raise ValueError(f"{where}: file_name must be text, got {str(image['file_name'])[:80]}")
-            images[checked_id(image, 'id', where)] = image
+            identity = checked_id(image, 'id', where)
+            if identity in images:
+                raise ValueError(f'{where}: id {identity!r} is that of an image before it')
+            images[identity] = image
         except ValueError as error:
             if problems is None:
                 raise

@@ -106,6 +106,7 @@ class DensePoseCoco:
         self.logger = logging.getLogger(__name__) if logger is None else logger
         self.dropped: Counter = Counter()
         self.problems: list[str] = []
+        self._point_problems: list[str] = []
         self.info: dict = {}
         self.num_images = 0
         self.from_cache = False
@@ -201,10 +202,13 @@ class DensePoseCoco:
             self.dropped['image: broken entry'] = len(self.problems)
         people = person_ids(content, self.path)
         order = keypoint_order(content, self.path)
-        raw = []
+        raw, taken = [], set()
         for position, annotation in enumerate(content['annotations']):
             try:
                 record, points = self._read_one(position, annotation, images, people, order)
+                if record is not None and record.annotation_id in taken:
+                    raise ValueError(f'{self.path}: annotations[{position}]: id {record.annotation_id!r} is that '
+                                     'of an annotation before it')
             except ValueError as error:
                 if self.on_error == 'raise':
                     raise
@@ -212,8 +216,10 @@ class DensePoseCoco:
                 self.dropped['person: broken annotation'] += 1
                 continue
             if record is not None:
+                taken.add(record.annotation_id)
                 self.records.append(record)
                 raw.append(points)
+        self.problems += self._point_problems  # last: a person lost is worse than a point lost
         with_points = [record for record, points in zip(self.records, raw) if points is not None]
         located = locate_points([points for points in raw if points is not None], locator)
         for record, points in zip(with_points, located):
@@ -250,7 +256,7 @@ class DensePoseCoco:
             keypoints=parse_keypoints(annotation, where, order),
             ignore_regions=ignore_regions(image, image_where),
         )
-        points = parse_points(annotation, where, self.dropped)
+        points = parse_points(annotation, where, self.dropped, self._point_problems)
         self._read_masks(annotation, record, where)
         return record, points
 

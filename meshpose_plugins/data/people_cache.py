@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from meshpose_plugins.templates import MeshTemplate
 
 #: Raised with every change of the format, or of what is read.
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 #: Fields of a record that are kept as JSON text.
 _TEXT_FIELDS = ('annotation_id', 'image_id', 'file_name', 'image_size', 'area', 'iscrowd', 'segmentation',
                 'dp_masks', 'ignore_regions')

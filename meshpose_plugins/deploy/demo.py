@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,6 +113,7 @@ def run_demo(
     images = list_images(source)
     given = _given_boxes(source, boxes, boxes_file, boxes_images)
     summary = _new_summary(Path(out), predictions_format)
+    summary.notes += _unmatched(boxes_file, given, images)
     stems, records = _unique_stems(images), []
 
     def find(path: Path) -> ImagePeople:
@@ -199,10 +200,24 @@ def _given_boxes(
             f'bbox: boxes belong to one image, but {source} is a folder: use --boxes FILE.json '
             f'({{"image.jpg": [[x, y, w, h], ...], ...}})'
         )
+    if boxes_images is not None and boxes_file is None:
+        raise ValueError(f'--boxes-images {boxes_images} names the images of a file of boxes: give --boxes too')
     given = {} if boxes_file is None else read_detections(boxes_file, boxes_images)
     if boxes is None:
         return given
     return {**given, Path(source).name: (boxes, np.ones(len(boxes), np.float32))}
+
+
+def _unmatched(boxes_file: str | Path | None, given: Collection[str], images: list[Path]) -> list[str]:
+    """A note where a file has boxes for images that are not there, and images are there without boxes."""
+    names = {path.name for path in images}
+    absent, without = sorted(set(given) - names), sorted(names - set(given))
+    if boxes_file is None or not absent or not without:
+        return []
+    return [
+        f'{boxes_file} has no boxes for {without[0]} ({len(without)} of {len(names)} images), but for '
+        f'{absent[0]}, which is not there ({len(absent)} such names)'
+    ]
 
 
 def _find_people(

@@ -67,10 +67,7 @@ def read_published(path: str | Path, part: str) -> dict[str, Tensor]:
     try:
         content = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # torch raises five kinds for broken and refused files
-        raise ValueError(
-            f'{path} cannot be loaded: {unreadable_reason(error)}. If it holds more than tensors and you '
-            'trust where it comes from, rewrite it first: meshpose plain-checkpoint SOURCE DESTINATION'
-        ) from None
+        raise ValueError(f'{path} cannot be loaded: {unreadable_reason(error)}') from None
     model = content.get('model') if isinstance(content, dict) else None
     tensors = model.get(part) if isinstance(model, dict) else None
     if not isinstance(tensors, dict):

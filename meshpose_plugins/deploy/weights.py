@@ -184,7 +184,16 @@ def checkpoint_weights(checkpoint: dict, source: str) -> dict[str, Tensor]:
 
 
 def unreadable_reason(error: Exception) -> str:
-    """The first line of what torch says about a file, or the kind of error where that is a bare code."""
+    """The first line of what torch says about a file, or the kind of error where that is a bare code.
+
+    What torch says of a file with more than tensors, or with none, is left out: it advises to run whatever
+    code the file brings.
+    """
+    if 'weights_only' in str(error).lower():
+        return (
+            'no file of tensors and plain values alone. If it is a checkpoint and you trust where it comes '
+            'from, rewrite it first: meshpose plain-checkpoint SOURCE DESTINATION'
+        )
     line = (str(error).splitlines() or [''])[0]
     return line if ' ' in line else f'no file of tensors ({type(error).__name__})'
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import cv2
 import numpy as np
 
 from meshpose_plugins.evaluation.prediction_record import PredictionRecord, iuv_problems
+from meshpose_plugins.files import decode_json
 from meshpose_plugins.templates.parts import NUM_PARTS
 
 #: The names under which files keep the map's PNG in base64: the challenge's, and the short one.
@@ -103,10 +103,7 @@ def load_densepose_results(path: str | Path) -> tuple[list[DensePoseResult], lis
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'{path}: no such DensePose results file')
-    try:
-        rows = json.loads(path.read_text(encoding='utf-8'))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f'{path}: no valid JSON: {error}') from None
+    rows = decode_json(path.read_bytes(), path)
     if not isinstance(rows, list):
         raise ValueError(f'{path}: a DensePose results file holds a list, got {type(rows).__name__}')
     return parse_results(rows)

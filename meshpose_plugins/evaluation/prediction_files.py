@@ -13,6 +13,7 @@ import numpy as np
 
 from meshpose_plugins.evaluation.densepose_results import decode_iuv, encode_iuv, parse_results
 from meshpose_plugins.evaluation.prediction_record import PredictionRecord
+from meshpose_plugins.files import decode_json
 
 FORMAT = 'meshpose_predictions'
 #: Version of the file format, stored in each file. Version 1, which had no maps and no full bodies, is read.
@@ -216,9 +217,9 @@ def read_json(path: Path) -> tuple[list[PredictionRecord | None], list[str]]:
         PredictionsError: the file is broken or of an unknown version.
     """
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise PredictionsError(str(path), [f'no valid JSON: {error}']) from None
+        content = decode_json(path.read_bytes(), path)
+    except ValueError as error:
+        raise PredictionsError(str(path), [str(error).removeprefix(f'{path}: ')]) from None
     if isinstance(content, list):
         results, problems = parse_results(content)
         records = [None] * len(content)

@@ -344,6 +344,10 @@ def test_load_poses_reads_a_folder_and_lists_what_it_leaves_out(tmp_path, body, 
     assert "b.bvh:1" in caplog.text and "07_02.amc:6" in caplog.text
     np.testing.assert_allclose(np.linalg.det(poses), 1, atol=1e-5)
     assert load_poses(tmp_path, body, frame_step=2).shape == (3, 104, 3, 3)
+    some = load_poses(tmp_path, body, files=[tmp_path / "deep" / "07_01.amc"])
+    np.testing.assert_array_equal(some, poses[3:])
+    with pytest.raises(ValueError, match=f"none of 1 motion files can be used:\n  {tmp_path}/b.bvh:1"):
+        load_poses(tmp_path, body, files=[tmp_path / "b.bvh"])
 
 
 def test_load_poses_says_why_there_are_none(tmp_path, body):

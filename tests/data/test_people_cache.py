@@ -178,12 +178,12 @@ SMALL = encode_mask(np.ones((3, 4)))
 @pytest.mark.parametrize('changes, match', [
     (dict(dp_masks=[MASK] * 13), 'annotation 2: dp_masks must be 14 masks'),
     (dict(dp_masks=[SMALL] + [[]] * 13), r'dp_masks\[0\] must be 256 x 256, got \[3, 4\]'),
-    (dict(dp_masks=[[]] * 13 + [dict(size=[256, 256], counts='abc')]), 'run-length mask: runs sum to'),
-    (dict(dp_masks=[[]] * 13 + [7]), "a run-length mask needs 'size' and 'counts', got 7"),
+    (dict(dp_masks=[[]] * 13 + [dict(size=[256, 256], counts='abc')]), r'annotation 2: dp_masks\[13\]: run-length mask: runs sum to'),
+    (dict(dp_masks=[[]] * 13 + [7]), r"dp_masks\[13\]: a run-length mask needs 'size' and 'counts', got 7"),
     (dict(segmentation=SMALL), r'annotation 2: segmentation is \(3, 4\), the image \(150, 200\)'),
     (dict(segmentation=dict(size=[150, 200], counts=['a'])), 'counts must be numbers or text'),
-    (dict(segmentation=[[1, 2, 3]]), 'a polygon needs an even number'),
-    (dict(segmentation=[[1, 2, 3, 4, 5, float('nan')]]), 'a polygon needs an even number'),
+    (dict(segmentation=[[1, 2, 3]]), 'segmentation: a polygon needs an even number'),
+    (dict(segmentation=[[1, 2, 3, 4, 5, float('nan')]]), 'segmentation: a polygon needs an even number'),
     (dict(segmentation='mask'), 'segmentation must be polygons or a run-length mask, got mask'),
 ])
 def test_broken_masks_are_left_out_named_and_counted(tmp_path, changes, match):

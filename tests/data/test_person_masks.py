@@ -55,7 +55,7 @@ def test_others_and_regions_are_ignored():
     ignored = ignored_mask([encode_mask(other)], [[0, 0, 4, 0, 4, 4, 0, 4]], 100, 80)
     assert ignored[:5, :5].all() and ignored[90:, 70:].all() and ignored.sum() == 25 + 100
     assert ignored_mask(None, None, 10, 10).sum() == 0
-    with pytest.raises(ValueError, match="someone beside annotation 3: a polygon needs"):
+    with pytest.raises(ValueError, match="someone beside annotation 3: segmentation: a polygon needs"):
         ignored_mask([[[1, 2]]], None, 10, 10, "annotation 3")
 
 

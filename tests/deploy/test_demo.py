@@ -119,6 +119,11 @@ def test_a_folder_goes_on_after_bad_images(tmp_path, photograph, predictor):
     assert 'broken.jpg cannot be read' in summary.failures['broken.jpg']
     assert 'bbox 60,0,10,10' in summary.failures['outside.png']
     assert len(summary.notes) == 1 and 'street.png' in summary.notes[0] and 'clipped' in summary.notes[0]
+    boxes.write_text(json.dumps({'steret.png': [[0, 0, 5, 6]], 'street.png': [[0, 0, 50, 60]]}))
+    note, *_ = run_demo(
+        predictor, folder, tmp_path / 'again', WholeImageDetector(), boxes_file=boxes, pictures=False
+    ).notes
+    assert 'has no boxes for broken.jpg (4 of 5 images), but for steret.png, which is not there' in note
     pictures = sorted(p.name for p in (tmp_path / 'out' / 'overlays').iterdir())
     assert pictures == ['gray_jpg.jpg', 'gray_png.jpg', 'street.jpg']
     assert len(load_predictions(tmp_path / 'out' / 'predictions.json')) == 3

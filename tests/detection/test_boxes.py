@@ -1,11 +1,10 @@
 """Boxes given by the user: every malformed one gets a message that names file, field and value."""
 
-import json
-
 import numpy as np
 import pytest
 
-from meshpose_plugins.detection import check_boxes, parse_bbox, read_detections
+from meshpose_plugins.detection import check_boxes, parse_bbox
+from meshpose_plugins.detection.boxes import clip_to_image
 
 
 def test_parse_bbox_gives_corners():
@@ -37,89 +36,14 @@ def test_box_wholly_outside_is_an_error(box):
         check_boxes([box], 64, 48, 'a.jpg')
 
 
-def test_read_boxes_by_name_and_from_coco(tmp_path):
-    plain, coco = tmp_path / 'plain.json', tmp_path / 'coco.json'
-    plain.write_text(json.dumps({'sub/a.jpg': [[1, 2, 3, 4]], 'b.jpg': []}))
-    coco.write_text(
-        json.dumps(
-            dict(
-                images=[dict(id=7, file_name='a.jpg')],
-                annotations=[
-                    dict(id=1, image_id=7, bbox=[1, 2, 3, 4]),
-                    dict(id=2, image_id=7, bbox=[0, 0, 9, 9], iscrowd=1),
-                ],
-            )
-        )
-    )
-    for boxes in (read_detections(plain), read_detections(coco)):
-        np.testing.assert_array_equal(boxes['a.jpg'][0], [[1, 2, 4, 6]])
-    assert read_detections(plain)['b.jpg'][0].shape == (0, 4)
+def test_boxes_of_another_shape_are_named():
+    with pytest.raises(ValueError, match=r'a.jpg: boxes must have the shape \(P, 4\), got \(1, 3\)'):
+        check_boxes([[1, 2, 3]], 64, 48, 'a.jpg')
+    assert check_boxes([], 64, 48, 'a.jpg')[0].shape == (0, 4)
 
 
-@pytest.mark.parametrize(
-    'content, message',
-    [
-        ('{"a.jpg": [[1, 2', 'truncated'),
-        ('3', 'expected an object'),
-        ('[1]', "result 0: field 'image_id' is missing"),
-        (
-            '[{"image_id": 4, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 1}]',
-            'image_id 4.*--boxes-images',
-        ),
-        ('{"a.jpg": 3}', 'a.jpg'),
-        ('{"a.jpg": [[1, 2, 3]]}', 'bbox 0.*four'),
-        ('{"a.jpg": [[1, 2, "x", 3]]}', 'bbox 0'),
-        ('{"images": [{"id": 1}], "annotations": []}', 'file_name'),
-        (
-            '{"images": [], "annotations": [{"id": 5, "image_id": 1, "bbox": [0, 0, 1, 1]}]}',
-            'annotation id 5.*image has id 1',
-        ),
-        (
-            '{"images": [], "annotations": [{"id": 5, "image_id": 1}]}',
-            "annotation id 5: field 'bbox' is missing",
-        ),
-    ],
-)
-def test_read_boxes_names_file_and_field(tmp_path, content, message):
-    path = tmp_path / 'boxes.json'
-    path.write_text(content)
-    with pytest.raises(ValueError, match=message) as error:
-        read_detections(path)
-    assert str(path) in str(error.value)
-
-
-def test_read_boxes_missing_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match='nothing.json does not exist'):
-        read_detections(tmp_path / 'nothing.json')
-
-
-def test_coco_results_keep_their_scores_and_the_images_without_detections(tmp_path):
-    results, images = tmp_path / 'results.json', tmp_path / 'annotations.json'
-    rows = [(7, 1, 0.25), (7, 3, 0.9), (9, 1, 0.5)]
-    results.write_text(
-        json.dumps(
-            [
-                dict(image_id=image, category_id=category, bbox=[1, 2, 3, 4], score=score)
-                for image, category, score in rows
-            ]
-        )
-    )
-    images.write_text(
-        json.dumps(
-            dict(
-                images=[dict(id=identity, file_name=f'sub/{identity}.jpg') for identity in (7, 8, 9)],
-                annotations=[],
-                categories=[dict(id=1, name='person'), dict(id=3, name='car')],
-            )
-        )
-    )
-    found = read_detections(results, images)
-    assert {name: scores.tolist() for name, (_, scores) in found.items()} == {
-        '7.jpg': [0.25],
-        '8.jpg': [],
-        '9.jpg': [0.5],
-    }
-    np.testing.assert_array_equal(found['9.jpg'][0], [[1, 2, 4, 6]])
-    results.write_text(json.dumps([dict(image_id=5, category_id=1, bbox=[1, 2, 3, 4], score=1)]))
-    with pytest.raises(ValueError, match='image_id 5 is not among the images of .*annotations.json'):
-        read_detections(results, images)
+def test_clipping_as_the_data_set_does():
+    inside = clip_to_image(np.array([-5, 10, 90, 20], np.float32), (64, 48))
+    np.testing.assert_array_equal(inside, [0, 10, 63, 20])
+    assert clip_to_image(np.array([70, 10, 90, 20], np.float32), (64, 48)) is None
+    np.testing.assert_array_equal(clip_to_image(np.array([70, 10, 90, 20]), (0, 0)), [70, 10, 90, 20])

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from meshpose_plugins.bodies import BodyModel, load_body
+from meshpose_plugins.bodies.motion import load_poses
 from meshpose_plugins.data.synthetic.generator import SampleGenerator
 from meshpose_plugins.data.synthetic.photos import (
     PictureSource,
@@ -21,7 +22,7 @@ from meshpose_plugins.data.synthetic.photos import (
     free_photos,
     pack_photos,
 )
-from meshpose_plugins.data.synthetic.poses import PoseSource, find_poses, read_poses
+from meshpose_plugins.data.synthetic.poses import PoseSource, find_poses
 from meshpose_plugins.data.synthetic.settings import SyntheticSettings
 from meshpose_plugins.data.synthetic.writer import (
     ANNOTATIONS,
@@ -207,7 +208,7 @@ def _shared_inputs(folder: Path, body: BodyModel, poses: str | Path | None, pose
     if pose_paths:
         recorded = folder / 'poses.npy'
         with written_aside(recorded) as temporary:
-            np.save(temporary, read_poses(poses, pose_paths, body))
+            np.save(temporary, load_poses(poses, body, files=pose_paths))
     return (None if packed is None else str(packed)), (None if recorded is None else str(recorded))
 
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from meshpose_plugins.bodies import BodyModel
-from meshpose_plugins.bodies.motion import load_poses, sample_pose
+from meshpose_plugins.bodies.motion import sample_pose
 from meshpose_plugins.data.synthetic.photos import in_split
 
-#: Motion files with poses, and the skeletons that some of them need beside them.
+#: Motion files with poses.
 POSE_SUFFIXES = ('.bvh', '.amc')
-SKELETON_SUFFIXES = ('.asf',)
 
 
 class PoseSource:
@@ -60,21 +57,3 @@ def find_poses(folder: str | Path, split: str) -> list[Path]:
             f"'val'); give more files, or leave --poses out"
         )
     return kept
-
-
-def read_poses(folder: str | Path, files: list[Path], body: BodyModel) -> np.ndarray:
-    """Read the (K, J, 3, 3) float32 poses of some motion files below a folder, in order of their names.
-
-    Args:
-        folder: the folder that holds the files and the skeletons beside them.
-        files: those to read (of one split).
-        body: the body that the poses are for.
-    """
-    folder = Path(folder)
-    skeletons = [p for p in folder.rglob('*') if p.suffix.lower() in SKELETON_SUFFIXES]
-    with tempfile.TemporaryDirectory(prefix='meshpose_poses_') as chosen:
-        for path in [*files, *skeletons]:
-            target = Path(chosen) / path.relative_to(folder)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, target)
-        return np.asarray(load_poses(chosen, body), np.float32)

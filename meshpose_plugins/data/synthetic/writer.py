@@ -68,6 +68,8 @@ def check_settings(folder: Path, settings: dict) -> None:
             raise ValueError(
                 f'{folder}: is not empty and has no {SETTINGS} of an earlier run; give an empty folder'
             )
+        if folder.exists() and not folder.is_dir():
+            raise ValueError(f'{folder}: is a file; give a folder')
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(path, (json.dumps(settings, indent=1, sort_keys=True) + '\n').encode())
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from meshpose_plugins.evaluation.densepose.problems import Problems
 from meshpose_plugins.evaluation.densepose_results import DensePoseResult, parse_results
 from meshpose_plugins.evaluation.prediction_record import PredictionRecord, body_vertices, record_problems
 from meshpose_plugins.evaluation.predictions import read_predictions
+from meshpose_plugins.files import decode_json
 from meshpose_plugins.templates import MeshTemplate, load_template
 
 #: Decimals to which the size of a box x1, y1, x2, y2 is taken, so that 215 stays 215 and not 214.9999.
@@ -108,10 +108,7 @@ def _results_file(path: Path, problems: Problems) -> list[tuple[int, DensePoseRe
     with open(path, 'rb') as stream:
         if stream.read(64).lstrip()[:1] != b'[':
             return None
-    try:
-        rows = json.loads(path.read_text(encoding='utf-8'))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f'{path}: no valid JSON: {error}') from None
+    rows = decode_json(path.read_bytes(), path)
     results, found = parse_results(rows)
     for text in found:
         problems.add('invalid prediction', text)

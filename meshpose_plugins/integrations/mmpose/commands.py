@@ -9,6 +9,7 @@ import torch
 from mmengine.config import Config
 
 from meshpose_plugins.deploy.weights import find_weights
+from meshpose_plugins.integrations.mmpose.config_text import read_config
 from meshpose_plugins.integrations.mmpose.shipped import SCHEME
 
 _MODULE = "meshpose_plugins.integrations.mmpose"
@@ -26,12 +27,10 @@ def load_config(path: str) -> Config:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the config has no ``custom_imports`` of this package, without which MMPose's own commands
+        ValueError: the file is no valid Python, or the config has no ``custom_imports`` of this package, without which MMPose's own commands
             and ``init_model`` would not find MeshPoseHead and the others.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"config {path} does not exist")
-    config = Config.fromfile(path)
+    config = read_config(path)
     imports = config.get("custom_imports", {}).get("imports", [])
     if _MODULE not in ([imports] if isinstance(imports, str) else imports):
         raise ValueError(f"{path}: 'MeshPoseHead' and the other parts of meshpose_plugins are not registered "

@@ -1,13 +1,29 @@
-"""Configs as text inside weight files: written as MMEngine prints them, read as data, never executed."""
+"""Config files, and configs as text inside weight files: those are read as data, never executed."""
 
 from __future__ import annotations
 
 import ast
 import copy
+from pathlib import Path
 
 from mmengine.config import Config
 
 _RUN_KEYS = ('work_dir', 'load_from', 'resume', 'launcher', 'auto_scale_lr')
+
+
+def read_config(path: str | Path) -> Config:
+    """Read a config file of MMEngine; like every Python config it is executed.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no valid Python (named with the line).
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'config {path} does not exist')
+    try:
+        return Config.fromfile(str(path))
+    except SyntaxError as error:
+        raise ValueError(f'config {path}: no valid Python at line {error.lineno}: {error.msg}') from None
 
 
 def parse_config_text(text: str, source: str) -> Config:

@@ -10,18 +10,17 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 from mmengine.dataset import force_full_init
-from mmengine.fileio import load
 from mmengine.logging import MMLogger, print_log
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.registry import DATASETS
-from mmpose.structures.bbox import bbox_xywh2xyxy
 
-from meshpose_plugins.data.coco import images_by_id, read_json
 from meshpose_plugins.data.densepose import NUM_KEYPOINTS, DensePoseCoco
 from meshpose_plugins.data.person import PersonRecord
 from meshpose_plugins.data.person_masks import silhouettes_by_image
 from meshpose_plugins.data.records import SurfacePoints
-from meshpose_plugins.data.report import ReadReport
+from meshpose_plugins.data.report import NAMED_PROBLEMS, ReadReport
+from meshpose_plugins.detection.box_files import PersonResult, read_person_results
+from meshpose_plugins.detection.boxes import clip_to_image, xywh_to_xyxy
 from meshpose_plugins.templates import load_template
 
 #: Kinds of labels, and the fields of a person that hold them.
@@ -172,11 +171,20 @@ class MeshPoseDataset(BaseCocoStyleDataset):
             reason = 'person: not in sample_interval'
         elif self.drop_unlabelled and not record.points and record.mesh_index < 0:
             reason = 'person: neither points nor a mesh'
+        elif self._corners(record) is None:
+            reason = 'person: bbox lies outside the image'
         elif record.mesh_index >= 0 and not self._mesh_is_finite(record.mesh_index):
             reason = f'person: values in {self.mesh_file} are not finite'
         if reason:
             self.dropped[reason] += 1
         return reason is None
+
+    @staticmethod
+    def _corners(record: PersonRecord) -> np.ndarray | None:
+        """Return the corners (4,) of a person's box inside the image, None where it lies outside."""
+        return clip_to_image(
+            xywh_to_xyxy(record.bbox, f'annotation {record.annotation_id}'), record.image_size
+        )
 
     def _mesh_is_finite(self, index: int) -> bool:
         return bool(
@@ -197,18 +205,13 @@ class MeshPoseDataset(BaseCocoStyleDataset):
 
     def _data_info(self, record: PersonRecord) -> dict:
         """Return the sample dict of one person: CocoDataset's keys, its points and the row of its mesh."""
-        # Clipped to the image, as CocoDataset does; a file that gives no image size leaves the box as it is.
-        x, y, w, h = record.bbox
-        bbox = np.array([[x, y, x + w, y + h]], np.float32)
-        if min(record.image_size) > 0:
-            bbox = np.clip(bbox, 0, np.tile(np.array(record.image_size, np.float32) - 1, 2))
         keypoints = record.keypoints
         if keypoints is None:
             keypoints = np.zeros((NUM_KEYPOINTS, 3), np.float32)
         return dict(
             img_id=record.image_id,
             img_path=osp.join(self.data_prefix['img'], record.file_name),
-            bbox=bbox,
+            bbox=self._corners(record)[None],
             bbox_score=np.ones(1, np.float32),
             num_keypoints=int(np.count_nonzero(keypoints[:, 2])),
             keypoints=keypoints[None, :, :2].copy(),
@@ -236,34 +239,28 @@ class MeshPoseDataset(BaseCocoStyleDataset):
         )
 
     def _load_detection_results(self) -> list[dict]:
-        """Read the boxes of ``bbox_file`` (COCO results: image_id, category_id, bbox xywh, score)."""
-        if not osp.isfile(self.bbox_file):
-            raise FileNotFoundError(f'{self.bbox_file}: no such bbox_file')
-        detections = load(self.bbox_file)
-        if not isinstance(detections, list):
-            raise ValueError(
-                f'{self.bbox_file}: must hold a list of detections, got {type(detections).__name__}'
-            )
-        images = images_by_id(read_json(self.ann_file), self.ann_file)
-        people = []
-        for position, detection in enumerate(detections):
-            missing = [key for key in ('image_id', 'category_id', 'bbox', 'score') if key not in detection]
-            if missing or detection['image_id'] not in images:
-                problem = f"image_id {detection.get('image_id')} is not among the images of {self.ann_file}"
-                if missing:
-                    problem = f"'{missing[0]}' is missing"
-                raise ValueError(f'{self.bbox_file}: detection {position}: {problem}')
-            if detection['category_id'] == 1:
-                people.append(self._detection_info(len(people), detection, images[detection['image_id']]))
-        return people
+        """Read the boxes of ``bbox_file`` (COCO results: image_id, category_id, bbox xywh, score).
 
-    def _detection_info(self, identity: int, detection: dict, image: dict) -> dict:
+        Detections that cannot be used are left out, counted, and the first few named in the log.
+        """
+        problems: list[str] = []
+        detections = read_person_results(self.bbox_file, self.ann_file, problems)
+        if problems:
+            self.dropped['detection: broken, or of an unknown image'] += len(problems)
+            named = '; '.join(problems[:NAMED_PROBLEMS])
+            print_log(f'{len(problems)} detections dropped: {named}', 'current', logging.WARNING)
+        if not detections:
+            first = f'; the first dropped: {problems[0]}' if problems else ''
+            raise ValueError(f'{self.bbox_file}: no detection of a person is left{first}')
+        return [self._detection_info(*numbered) for numbered in enumerate(detections)]
+
+    def _detection_info(self, identity: int, detection: PersonResult) -> dict:
         """Return the sample dict of one detection, with the dummy keypoints that MMPose's data sets give."""
         return dict(
-            img_id=detection['image_id'],
-            img_path=osp.join(self.data_prefix['img'], image['file_name']),
-            bbox=bbox_xywh2xyxy(np.array(detection['bbox'][:4], np.float32).reshape(1, 4)),
-            bbox_score=np.array(detection['score'], np.float32).reshape(1),
+            img_id=detection.image_id,
+            img_path=osp.join(self.data_prefix['img'], detection.file_name),
+            bbox=detection.box[None],
+            bbox_score=np.array([detection.score], np.float32),
             keypoints=np.zeros((1, NUM_KEYPOINTS, 2), np.float32),
             keypoints_visible=np.ones((1, NUM_KEYPOINTS), np.float32),
             id=identity,

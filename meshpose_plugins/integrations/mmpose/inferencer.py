@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from pathlib import Path
 from typing import Iterable, Sequence
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from mmpose.apis.inference import dataset_meta_from_config
@@ -52,6 +54,10 @@ class MeshPoseInferencer(BaseMMPoseInferencer):
         flip_test: whether to predict the mirrored image too, and average.
         show_progress: whether to show a progress bar over the images.
 
+    Attributes:
+        skipped: images of the last folder that could not be used, with the reasons; they are warned of and
+            have no result. An image that is named itself is an error.
+
     Raises:
         FileNotFoundError: if a file is missing, naming it.
         ValueError: if the checkpoint does not fit to the config, naming the template or the tensors.
@@ -90,6 +96,8 @@ class MeshPoseInferencer(BaseMMPoseInferencer):
             detector = build_detector(detector, weights=detector_weights, device=device)
         self.detector = detector
         self._video_input = False
+        self._is_folder = False
+        self.skipped: dict[str, str] = {}
 
     def _init_model(self, cfg, weights: str, device: str = 'cpu'):
         """Build the network and load weights that must fit it completely."""
@@ -118,6 +126,8 @@ class MeshPoseInferencer(BaseMMPoseInferencer):
 
     def _inputs_to_list(self, inputs) -> list:
         """A path, a folder, an array, or a list of paths and arrays, as a list."""
+        self._is_folder = isinstance(inputs, (str, Path)) and Path(inputs).is_dir()
+        self.skipped = {}
         if isinstance(inputs, (str, Path)):
             return list_images(inputs)
         return [inputs] if isinstance(inputs, np.ndarray) else list(inputs)
@@ -143,10 +153,18 @@ class MeshPoseInferencer(BaseMMPoseInferencer):
         for start in range(0, len(inputs), batch_size):
             items = []
             for index in range(start, min(start + batch_size, len(inputs))):
-                image, name = as_image(inputs[index], index)
-                found = self.find_people(image, name, None if bboxes is None else bboxes[index])
+                try:
+                    image, name = as_image(inputs[index], index)
+                    found = self.find_people(image, name, None if bboxes is None else bboxes[index])
+                except (FileNotFoundError, ValueError) as error:
+                    if not self._is_folder:
+                        raise
+                    self.skipped[str(inputs[index])] = str(error)
+                    print_log(f'image skipped: {error}', 'current', logging.WARNING)
+                    continue
                 items.append(ImagePeople(image, name, *found))
-            yield self.collate(items), [item.image for item in items]
+            if items:
+                yield self.collate(items), [item.image for item in items]
 
     def find_people(self, image: np.ndarray, name: str, boxes: np.ndarray | None = None):
         """The boxes of an image: the given ones, checked, or the detector's.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import time
 import warnings
@@ -34,6 +35,8 @@ FIGURES = (
     ('mesh/visibility_auc', 'visibility AUC', False),
     ('mesh/uv_error', 'surface point error, % of the box height', True),
 )
+#: Lies in the quickstart's folder.
+MARK = '.quickstart'
 # scikit-image's astronaut, the box of the README's picture: x0, y0, x1, y1 px.
 ASTRONAUT_BOX = (16.0, 0.0, 396.0, 512.0)
 
@@ -59,6 +62,15 @@ class QuickstartSettings:
     batch_size: int = 32
     workers: int = 2
     seed: int = 20240601
+
+    def check(self) -> None:
+        """Raise a ValueError that names a size out of range."""
+        for name in ('train_seconds', 'learning_rate'):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f'{name} must be a finite number above 0, got {getattr(self, name)}')
+        for name, least in (('train_images', 2), ('test_images', 1), ('workers', 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f'{name} must be at least {least}, got {getattr(self, name)}')
 
 
 @dataclass
@@ -100,6 +112,9 @@ def run_quickstart(
         the report, also written to OUT/report.json.
     """
     out, console, report = Path(out), console or Console(), QuickstartReport()
+    find_weights(checkpoint)  # what is wrong is better said before anything is made
+    settings.check()
+    _claim(out)
     stages = (
         ('synthetic images', lambda: _make_data(out, settings, report)),
         ('demo', lambda: _demo(out, checkpoint, device, report, console)),
@@ -120,6 +135,14 @@ def run_quickstart(
     _write_report(out, report)
     print_report(report, console)
     return report
+
+
+def _claim(out: Path) -> None:
+    """Mark a folder as the quickstart's own: what an earlier run left there is replaced, nothing else ever."""
+    mark = out / MARK
+    if not mark.is_file() and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f'{out}: is not empty and not of an earlier quickstart: give another folder (--out)')
+    write_atomically(mark, b'This folder belongs to the quickstart, which replaces what lies in it.\n')
 
 
 def _make_data(out: Path, settings: QuickstartSettings, report: QuickstartReport) -> None:

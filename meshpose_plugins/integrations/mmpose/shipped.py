@@ -10,7 +10,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 
 from meshpose_plugins.deploy.weights import find_weights, read_metadata, unreadable_reason
 from meshpose_plugins.integrations.mmpose.checkpoints import load_from_safetensors
-from meshpose_plugins.integrations.mmpose.config_text import parse_config_text
+from meshpose_plugins.integrations.mmpose.config_text import parse_config_text, read_config
 
 SCHEME = 'meshpose://'
 
@@ -30,9 +30,7 @@ def load_config(source: str | Path) -> Config:
     """
     path = Path(str(source)).expanduser()
     if path.suffix in ('.py', '.json', '.yaml', '.yml'):
-        if not path.is_file():
-            raise FileNotFoundError(f'config {path} does not exist')
-        return Config.fromfile(str(path))
+        return read_config(path)
     path = find_weights(source)
     if path.suffix == '.safetensors':
         return parse_config_text(read_metadata(path).config, str(path))

@@ -6,10 +6,10 @@ import statistics
 import time
 
 import torch
-from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 
+from meshpose_plugins.integrations.mmpose.config_text import read_config
 from meshpose_plugins.losses import MeshPoseTargets
 from meshpose_plugins.losses.benchmark import turned_people
 
@@ -26,7 +26,7 @@ def benchmark_step(config: str, people: int, repeats: int) -> dict[str, float]:
         milliseconds: 'step' (without data loading and optimiser), and for every loss its own forward and
         backward pass from the predictions on.
     """
-    cfg = Config.fromfile(config)
+    cfg = read_config(config)
     init_default_scope(cfg.default_scope)
     model = MODELS.build(cfg.model).train()
     head = model.head

@@ -207,6 +207,8 @@ def test_broken_annotations_are_dropped_and_named(folder, content, meshes, messa
     annotations[1]['iscrowd'] = 1
     del annotations[2]['dp_U']
     annotations[3]['bbox'] = [5, 5, 0, 10]
+    annotations.append(make_annotation(109, np.random.default_rng(9)) | dict(image_id=1, bbox=[2000, 9, 30, 9]))
+    annotations.append(make_annotation(105, np.random.default_rng(9)) | dict(image_id=1))
     annotations[4]['dp_x'][3] = float('nan')
     annotations[4]['dp_I'][5] = 77
     meshes['vertices_image'][3, 7, 1] = np.nan
@@ -222,12 +224,16 @@ def test_broken_annotations_are_dropped_and_named(folder, content, meshes, messa
     assert 'annotation 106: image_id 999 is not among' in text
     assert 'annotation 107: area must be a finite number of at least 0, got large' in text
     assert dataset.dropped['annotation: of another category than person'] == 1
+    assert dataset.dropped['person: bbox lies outside the image'] == 1
+    problems = '\n'.join(dataset.report.problems)
+    assert 'id 105 is that of an annotation before it' in problems
+    assert 'annotation 104: dp_x[3] is not finite: nan (1 of ' in problems
     assert dataset.dropped['person: crowd'] == dataset.dropped['person: bbox has no area'] == 1
     assert (
         dataset.dropped['point: dp_x is not finite'] == dataset.dropped['point: dp_I is no part 1..24'] == 1
     )
     assert sum(count for reason, count in dataset.dropped.items() if 'are not finite' in reason) == 1
-    assert '1 samples, 1 samples with points' in text and '4 x person: broken annotation' in text
+    assert '1 samples, 1 samples with points' in text and '5 x person: broken annotation' in text
 
 
 def test_unusable_files_are_errors(folder, content, meshes):
@@ -304,7 +310,7 @@ def test_errors_of_the_pipeline_are_not_hidden(folder, content):
         dataset[0]
 
 
-def test_detections_replace_annotations(folder, content):
+def test_detections_replace_annotations(folder, content, messages):
     detections = [
         dict(image_id=3, category_id=1, bbox=[5, 6, 30, 40], score=0.7),
         dict(image_id=3, category_id=2, bbox=[5, 6, 30, 40], score=0.7),
@@ -320,7 +326,14 @@ def test_detections_replace_annotations(folder, content):
     assert sample.gt_instances.bbox_scores[0] == pytest.approx(0.7)
     assert not sample.gt_instance_labels.vertices_valid.any()
     path.write_text(json.dumps(detections + [dict(image_id=3, bbox=[1, 2, 3, 4], score=1)]))
-    with pytest.raises(ValueError, match="detections.json: detection 3: 'category_id' is missing"):
+    dataset = build(folder, content, bbox_file=str(path), test_mode=True)
+    assert len(dataset) == 2 and sum(dataset.dropped.values()) == 1
+    assert "detections.json: result 3: field 'category_id' is missing" in '\n'.join(messages)
+    content['categories'] = [dict(id=2, name='person')]  # the file says which category people are
+    path.write_text(json.dumps(detections))
+    assert len(build(folder, content, bbox_file=str(path), test_mode=True)) == 1
+    path.write_text('[]')
+    with pytest.raises(ValueError, match='detections.json: no detection of a person is left'):
         build(folder, content, bbox_file=str(path), test_mode=True)
 
 

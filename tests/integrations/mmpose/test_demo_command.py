@@ -77,6 +77,7 @@ def test_a_folder_with_a_bad_image(run, photograph, tmp_path):
         (['--bbox', '0,0,-5,5'], 'width and height must be positive'),
         (['--bbox', '300,300,20,20'], 'skipped astronaut.png: .*outside the image of 256 x 256 px'),
         (['--boxes', 'gone.json'], 'boxes file gone.json does not exist'),
+        (['--boxes-images', 'gone.json'], '--boxes-images gone.json names the images .* give --boxes too'),
         (['--detector', 'yolo'], "got 'yolo'"),
         (['--detector', 'torchvision', '--detector-weights', 'gone.pth'], 'gone.pth do not exist'),
         (['--detector', 'hog', '--detector-weights', 'x.pth'], 'takes no weights'),

@@ -1,6 +1,7 @@
 """MeshPoseInferencer has the call habits of MMPose's inferencers, and agrees with MMPose's own functions."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -125,6 +126,21 @@ def test_nobody_found(weights, picture, tmp_path):
     written = {p.name: p for p in (tmp_path / 'out').rglob('*') if p.is_file()}
     assert set(written) == {'one.jpg', 'two.jpg', 'one.json', 'two.json'}
     assert json.loads(written['two.json'].read_text()) == []
+
+
+def test_a_bad_image_of_a_folder_is_skipped_and_named(weights, picture, tmp_path):
+    inferencer = MeshPoseInferencer(weights, device='cpu')
+    (tmp_path / 'a.jpg').write_text('no image')
+    for name in ('b.png', 'c.png'):
+        Image.fromarray(picture).save(tmp_path / name)
+    results = list(inferencer(str(tmp_path), batch_size=1, return_datasamples=True))
+    assert [Path(r['predictions'][0].metainfo['img_path']).name for r in results] == ['b.png', 'c.png']
+    assert list(inferencer.skipped) == [str(tmp_path / 'a.jpg')]
+    assert 'cannot be read' in inferencer.skipped[str(tmp_path / 'a.jpg')]
+    with pytest.raises(ValueError, match='a.jpg cannot be read'):  # named itself
+        list(inferencer(str(tmp_path / 'a.jpg')))
+    list(inferencer(str(tmp_path / 'b.png')))
+    assert inferencer.skipped == {}
 
 
 def test_shipped_name_config_and_checkpoint(anny_lite, weights, checkpoint, picture):

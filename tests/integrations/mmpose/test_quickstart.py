@@ -93,10 +93,36 @@ def test_only_data_of_other_settings_are_replaced(tmp_path):
     assert len(list((tmp_path / 'data' / 'train' / 'images').iterdir())) == 2
 
 
+def test_only_a_folder_of_its_own_is_used(weights, tmp_path):
+    (tmp_path / 'training').mkdir()
+    (tmp_path / 'training' / 'mine.pth').write_text('precious')
+    with pytest.raises(ValueError, match='is not empty and not of an earlier quickstart'):
+        run_quickstart(tmp_path, str(weights), 'cpu', SMALL)
+    with pytest.raises(ValueError, match='mine.pth: is not empty and not of'):
+        run_quickstart(tmp_path / 'training' / 'mine.pth', str(weights), 'cpu', SMALL)
+    assert [path.name for path in tmp_path.rglob('*')] == ['training', 'mine.pth']
+
+
+@pytest.mark.parametrize(
+    'changes, message',
+    [
+        (dict(train_seconds=-5), 'train_seconds must be a finite number above 0, got -5'),
+        (dict(learning_rate=float('nan')), 'learning_rate must be'),
+        (dict(train_images=1), 'train_images must be at least 2, got 1'),
+        (dict(workers=-1), 'workers must be at least 0'),
+    ],
+)
+def test_sizes_out_of_range_are_named_before_anything_is_made(weights, tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        run_quickstart(tmp_path / 'out', str(weights), 'cpu', replace(SMALL, **changes))
+    assert not (tmp_path / 'out').exists()
+
+
 def test_a_failure_is_one_line_and_an_exit_code(tmp_path, capsys):
     arguments = ['--checkpoint', 'gone.safetensors', '--out', str(tmp_path / 'out'), '--workers', '1']
     with pytest.raises(SystemExit) as stop:
-        command.main([*arguments, '--test-images', '1', '--train-images', '1'])
+        command.main([*arguments, '--test-images', '1', '--train-images', '2'])
+    assert not (tmp_path / 'out').exists(), 'it is said before anything is made'
     assert stop.value.code == 2
     assert 'quickstart: checkpoint gone.safetensors does not exist' in capsys.readouterr().err
 

@@ -191,6 +191,10 @@ def test_the_order_after_a_resumption_keeps_diff_rank_seed():
 
 
 def test_bad_arguments_are_named(folder, config):
+    broken = folder / "broken.py"
+    broken.write_text("model = dict(\n")
+    with pytest.raises(SystemExit, match="^train: config .*broken.py: no valid Python at line 1: '\\(' was never"):
+        train_command.main([str(broken)])
     with pytest.raises(SystemExit, match="config .*nothing.py does not exist"):
         train_command.main([str(folder / "nothing.py")])
     with pytest.raises(SystemExit, match="--dump x.pkl: the name must end with .npz or .json"):
