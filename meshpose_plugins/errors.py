@@ -31,7 +31,7 @@ class BadInput(SystemExit):
 @contextmanager
 def explained(
     name: str,
-    errors: tuple[type[Exception], ...] = (FileNotFoundError, ImportError, ValueError),
+    errors: tuple[type[Exception], ...] = (ImportError, OSError, ValueError),
     own_only: bool = False,
 ) -> Iterator[None]:
     """Around a command's job: errors in what the user gave become one line on stderr and exit code 2.
@@ -39,8 +39,9 @@ def explained(
     Args:
         name: of the command, begins the line.
         errors: which errors are the user's.
-        own_only: of these only missing files and what this package raises itself (files, templates, options);
-            others keep their traceback. For jobs in which a framework or the user's own code runs.
+        own_only: of these only files that cannot be read or written, packages that are not installed, and what
+            this package raises itself (files, templates, options); others keep their traceback. For jobs in
+            which a framework or the user's own code runs.
 
     Raises:
         BadInput: after such an error.
@@ -68,7 +69,8 @@ def explanation(error: Exception) -> str | None:
         frames = [k for k, line in enumerate(lines) if line.startswith('  File "')]
         places = [(lines[k].split('"')[1], lines[k + 1]) for k in frames[-1:]]
         text = lines[-1].partition(': ')[2]
-    missing = isinstance(error, FileNotFoundError)
+    plain = isinstance(error, (FileNotFoundError, ModuleNotFoundError))
+    plain = plain or (isinstance(error, OSError) and error.filename is not None)
     while error is not None:
         places += [(frame.filename, frame.line) for frame in traceback.extract_tb(error.__traceback__)[-1:]]
         error = error.__cause__ or error.__context__
@@ -76,4 +78,4 @@ def explanation(error: Exception) -> str | None:
     raised_here = any(
         Path(file).is_relative_to(package) and line.strip().startswith('raise ') for file, line in places
     )
-    return text if raised_here or missing else None
+    return text if raised_here or plain else None

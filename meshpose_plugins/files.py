@@ -25,7 +25,7 @@ def decode_json(data: bytes, path: str | Path) -> Any:
         ValueError: it is no UTF-8 or no JSON: where reading stopped, and whether the file seems to be cut off.
     """
     try:
-        text = data.decode('utf-8')
+        text = data.decode('utf-8-sig')  # some editors write a byte order mark
     except UnicodeDecodeError as error:
         raise ValueError(
             f'{path}: no UTF-8 text at byte {error.start} of {len(data)} '
@@ -40,6 +40,8 @@ def decode_json(data: bytes, path: str | Path) -> Any:
             f'{path}: no valid JSON at line {error.lineno}, column {error.colno}, character {error.pos} '
             f'of {len(text)}{" (the file seems to be cut off)" if is_cut else ""}: {error.msg}'
         ) from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
+        raise ValueError(f'{path}: no usable JSON: {error}') from None
 
 
 @contextmanager

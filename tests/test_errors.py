@@ -39,5 +39,11 @@ def test_other_errors_keep_their_traceback():
         load_template('nobody')
     with pytest.raises(SystemExit, match='^x: of somebody else'), explained('x'):
         raise ValueError('of somebody else')
+    with pytest.raises(SystemExit, match='^x: .*Not a directory'), explained('x', own_only=True):
+        open(f'{__file__}/y')
+    with pytest.raises(OSError, match='lost'), explained('x', own_only=True):
+        raise ConnectionError('lost')
+    with pytest.raises(SystemExit, match="^x: No module named 'not_there'"), explained('x', own_only=True):
+        __import__('not_there')
     with pytest.raises(KeyError), explained('x'):
         raise KeyError('x')

@@ -54,7 +54,11 @@ def load_poses(folder: Union[str, Path], body: BodyModel, frame_step: int = 1,
         raise FileNotFoundError(f"{folder}: no such folder of motion files")
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".bvh", ".amc"))
     if files is not None:
-        paths = [path for path in paths if path in set(files)]
+        chosen = {Path(path) for path in files}
+        if not chosen <= set(paths):
+            absent = min(map(str, chosen - set(paths)))
+            raise FileNotFoundError(f"{absent}: no motion file of the folder {folder}")
+        paths = sorted(chosen)
     if not paths:
         raise FileNotFoundError(f"{folder}: no .bvh or .amc file in this folder")
     poses: List[np.ndarray] = []

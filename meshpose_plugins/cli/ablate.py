@@ -36,14 +36,14 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
-    from meshpose_plugins.integrations import mmpose  # noqa: F401  registers all parts
-    from meshpose_plugins.integrations.mmpose.ablation import VARIANTS
+    with explained('ablate', own_only=True):
+        from meshpose_plugins.integrations import mmpose  # noqa: F401  registers all parts
+        from meshpose_plugins.integrations.mmpose.ablation import VARIANTS
 
-    args = build_parser().parse_args(argv)
-    if args.list:
-        print('\n'.join(f'{name:<17} {variant.title}' for name, variant in VARIANTS.items()))
-    else:
-        with explained('ablate', own_only=True):
+        args = build_parser().parse_args(argv)
+        if args.list:
+            print('\n'.join(f'{name:<17} {variant.title}' for name, variant in VARIANTS.items()))
+        else:
             ablate(args)
     return 0
 

@@ -20,8 +20,8 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Optional[List[str]] = None) -> int:
     """Print a Markdown table; returns the exit code."""
     args = build_parser().parse_args(argv)
-    from meshpose_plugins.integrations.mmpose import analysis, commands
     with explained("analyze", own_only=True):
+        from meshpose_plugins.integrations.mmpose import analysis, commands
         parts = analysis.analyze(commands.load_config(args.config), args.template)
     print("| part | parameters | multiply-accumulates |\n| --- | --- | --- |")
     for part in parts:

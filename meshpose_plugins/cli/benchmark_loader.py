@@ -21,12 +21,12 @@ def main(argv: list[str] | None = None) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from meshpose_plugins.integrations import mmpose  # noqa: F401  registers all parts
-    from meshpose_plugins.integrations.mmpose import commands
-    from meshpose_plugins.integrations.mmpose.loader_benchmark import benchmark_loader
-
     torch.set_num_threads(args.threads)
     with explained('benchmark_loader', own_only=True):
+        from meshpose_plugins.integrations import mmpose  # noqa: F401  registers all parts
+        from meshpose_plugins.integrations.mmpose import commands
+        from meshpose_plugins.integrations.mmpose.loader_benchmark import benchmark_loader
+
         timings = benchmark_loader(commands.load_config(args.config), args.repeats, args.samples)
     console = Console()
     table = Table('', 'ms per sample', title='one sample, one process, mean')

@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
 
     with explained('build_correspondence'):
         correspondence = build_correspondence(load(args.source), load(args.target), report=report)
-    save_correspondence(correspondence, args.out)
+        save_correspondence(correspondence, args.out)
     for name, value in correspondence.errors.items():
         print(f"{name:24s} {value:10.2f} {_UNITS.get(name, 'mm')}")
     seconds = time.perf_counter() - start

@@ -46,10 +46,10 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     args = build_parser().parse_args(argv)
-    import meshpose_plugins.integrations.mmpose  # noqa: F401  registers all parts
-    from meshpose_plugins.integrations.mmpose.published import import_published
-
     with explained('import_published'):
+        import meshpose_plugins.integrations.mmpose  # noqa: F401  registers all parts
+        from meshpose_plugins.integrations.mmpose.published import import_published
+
         checkpoint, template_path, template = import_published(
             args.network, args.upsampler, args.out, args.config, args.surface
         )

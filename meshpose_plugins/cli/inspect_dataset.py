@@ -23,10 +23,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
-    from meshpose_plugins.integrations import mmpose  # noqa: F401  registers all parts
-    args = parse_args(argv)
     with explained("inspect_dataset", own_only=True):
-        _inspect(args)
+        from meshpose_plugins.integrations import mmpose  # noqa: F401  registers all parts
+        _inspect(parse_args(argv))
     return 0
 
 

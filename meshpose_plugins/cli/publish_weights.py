@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 from meshpose_plugins.errors import explained
+from meshpose_plugins.files import decode_json
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -34,9 +34,9 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     args = build_parser().parse_args(argv)
-    from meshpose_plugins.integrations.mmpose.publish import publish_weights
-
     with explained('publish_weights'):
+        from meshpose_plugins.integrations.mmpose.publish import publish_weights
+
         path = publish_weights(
             args.checkpoint,
             args.output,
@@ -52,10 +52,7 @@ def main(argv: list[str] | None = None) -> int:
 def _read_figures(path: str | None) -> dict:
     if path is None:
         return {}
-    try:
-        figures = json.loads(Path(path).read_text(encoding='utf-8'))
-    except json.JSONDecodeError as error:
-        raise ValueError(f'--figures {path}: not JSON: {error}') from None
+    figures = decode_json(Path(path).read_bytes(), path)
     if not isinstance(figures, dict):
         raise ValueError(f'--figures {path}: expected an object, set -> {{metric: number}}, got {figures!r}')
     return figures

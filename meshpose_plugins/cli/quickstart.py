@@ -39,16 +39,16 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     args = build_parser().parse_args(argv)
-    from meshpose_plugins.integrations.mmpose.quickstart import QuickstartSettings, run_quickstart
+    with explained('quickstart', own_only=True):
+        from meshpose_plugins.integrations.mmpose.quickstart import QuickstartSettings, run_quickstart
 
-    settings = QuickstartSettings(
-        train_seconds=args.train_seconds,
-        train_images=args.train_images,
-        test_images=args.test_images,
-        learning_rate=args.learning_rate,
-        workers=args.workers,
-    )
-    with explained('quickstart'):
+        settings = QuickstartSettings(
+            train_seconds=args.train_seconds,
+            train_images=args.train_images,
+            test_images=args.test_images,
+            learning_rate=args.learning_rate,
+            workers=args.workers,
+        )
         run_quickstart(args.out, args.checkpoint, args.device, settings)
     return 0
 

@@ -55,10 +55,9 @@ def merged_config(args: argparse.Namespace):
 
 def main(argv: Optional[List[str]] = None) -> int:
     """Test; returns the exit code."""
-    from meshpose_plugins.integrations import mmpose  # noqa: F401  registers all parts
-    args = parse_args(argv)
     with explained("test", own_only=True):
-        test(args)
+        from meshpose_plugins.integrations import mmpose  # noqa: F401  registers all parts
+        test(parse_args(argv))
     return 0
 
 

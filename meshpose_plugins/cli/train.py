@@ -60,10 +60,9 @@ def merged_config(args: argparse.Namespace):
 
 def main(argv: Optional[List[str]] = None) -> int:
     """Train; returns the exit code."""
-    from meshpose_plugins.integrations import mmpose  # noqa: F401  registers all parts
-    args = parse_args(argv)
     with explained("train", own_only=True):
-        train(args)
+        from meshpose_plugins.integrations import mmpose  # noqa: F401  registers all parts
+        train(parse_args(argv))
     return 0
 
 

@@ -7,9 +7,8 @@ from meshpose_plugins.errors import explained
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
-    from meshpose_plugins.integrations.detectron2 import commands
-
-    args = commands.argument_parser().parse_args(argv)
     with explained('train_detectron2', own_only=True):
-        commands.train(args)
+        from meshpose_plugins.integrations.detectron2 import commands
+
+        commands.train(commands.argument_parser().parse_args(argv))
     return 0

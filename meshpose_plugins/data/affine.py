@@ -189,6 +189,27 @@ def truncate_box(
     return center + shift.astype(scale.dtype), scale * scale.dtype.type(keep)
 
 
+def clip_to_image(box: np.ndarray, image_size: tuple[float, float]) -> np.ndarray | None:
+    """Clip a box to the image as MMPose's CocoDataset does, to the last pixel's centre.
+
+    Args:
+        box: (4,) x0, y0, x1, y1 px.
+        image_size: (width, height) px; (0, 0) where it is not known, which leaves the box as it is.
+
+    Returns:
+        (4,) float32: x0, y0, x1, y1, or None where the box lies outside the image, or no more than a point is
+        left of it.
+    """
+    corners = np.asarray(box, np.float32)
+    if min(image_size) <= 0:
+        return corners
+    size = np.array(image_size, np.float32)
+    if (corners[:2] >= size).any() or (corners[2:] <= 0).any():
+        return None
+    corners = np.clip(corners, 0, np.tile(size - 1, 2))
+    return corners if (corners[2:] > corners[:2]).any() else None
+
+
 def _check_matrix(matrix: np.ndarray) -> np.ndarray:
     matrix = np.asarray(matrix)
     if matrix.shape != (2, 3):

@@ -75,6 +75,14 @@ def checked_id(owner: dict, name: str, where: str) -> int | str:
     return value
 
 
+def is_finite_number(value: Any) -> bool:
+    """Tell whether a value of a JSON file is a number that a float can hold."""
+    try:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
 def checked_number(owner: dict, name: str, where: str) -> float | None:
     """Return a field that is a finite number of at least 0, or None where it is absent or null.
 
@@ -84,12 +92,7 @@ def checked_number(owner: dict, name: str, where: str) -> float | None:
     value = owner.get(name)
     if value is None:
         return None
-    good = isinstance(value, (int, float)) and not isinstance(value, bool)
-    try:
-        good = good and math.isfinite(value) and value >= 0
-    except OverflowError:
-        good = False
-    if not good:
+    if not is_finite_number(value) or value < 0:
         raise ValueError(f'{where}: {name} must be a finite number of at least 0, got {str(value)[:80]}')
     return float(value)
 
@@ -104,7 +107,7 @@ def images_by_id(content: dict, path: str | Path, problems: list[str] | None = N
             them errors.
 
     Raises:
-        ValueError: an image has no id or file name, or the id of another one (named with its place in the
+        ValueError: an image has no id or file name, or the id of another image (named with its place in the
             list).
     """
     images = {}
@@ -117,8 +120,8 @@ def images_by_id(content: dict, path: str | Path, problems: list[str] | None = N
             if not isinstance(image['file_name'], str):
                 raise ValueError(f"{where}: file_name must be text, got {str(image['file_name'])[:80]}")
             identity = checked_id(image, 'id', where)
-            if identity in images:
-                raise ValueError(f'{where}: id {identity!r} is that of an image before it')
+            if images.get(identity, image) != image:  # listed twice alike does no harm
+                raise ValueError(f'{where}: id {identity!r} is that of another image before it')
             images[identity] = image
         except ValueError as error:
             if problems is None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from meshpose_plugins.data.affine import clip_to_image
 from meshpose_plugins.data.annotation_fields import (
     BOX_GRID,
     NUM_KEYPOINTS,
@@ -113,7 +114,7 @@ class DensePoseCoco:
         self.records: list[PersonRecord] = []
         self._load(surface, cache)
         for problem in self.problems[:NAMED_PROBLEMS]:
-            self.logger.warning('annotation dropped: %s', problem)
+            self.logger.warning('problem in the annotations: %s', problem)
         self.meshes = None if meshes is None else load_meshes(meshes, template)
         if self.meshes is not None:
             for record in self.records:
@@ -205,10 +206,7 @@ class DensePoseCoco:
         raw, taken = [], set()
         for position, annotation in enumerate(content['annotations']):
             try:
-                record, points = self._read_one(position, annotation, images, people, order)
-                if record is not None and record.annotation_id in taken:
-                    raise ValueError(f'{self.path}: annotations[{position}]: id {record.annotation_id!r} is that '
-                                     'of an annotation before it')
+                record, points = self._read_one(position, annotation, images, people, order, taken)
             except ValueError as error:
                 if self.on_error == 'raise':
                     raise
@@ -226,11 +224,13 @@ class DensePoseCoco:
             record.points = points
 
     def _read_one(self, position: int, annotation: dict, images: dict, people: set,
-                  order: list[int] | None) -> tuple[PersonRecord | None, DensePosePoints | None]:
+                  order: list[int] | None, taken: set) -> tuple[PersonRecord | None, DensePosePoints | None]:
         if not isinstance(annotation, dict) or 'id' not in annotation:
             raise ValueError(f"{self.path}: annotations[{position}]: 'id' is missing")
         identity = checked_id(annotation, 'id', f'{self.path}: annotations[{position}]')
         where = f'{self.path}: annotation {identity}'
+        if identity in taken:
+            raise ValueError(f'{where}: annotations[{position}] has the id of one before it')
         # A file of people alone may leave the category out.
         if annotation.get('category_id') is not None:
             if checked_id(annotation, 'category_id', where) not in people:
@@ -245,6 +245,9 @@ class DensePoseCoco:
             return None, None
         image_where = f"{where}: image {image['id']}"
         size = tuple(int(checked_number(image, name, image_where) or 0) for name in ('width', 'height'))
+        if clip_to_image(np.concatenate([bbox[:2], bbox[:2] + bbox[2:]]), size) is None:
+            self.dropped['person: bbox lies outside the image'] += 1
+            return None, None
         record = PersonRecord(
             identity,
             image['id'],

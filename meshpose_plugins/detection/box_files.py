@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from meshpose_plugins.data.affine import clip_to_image
 from meshpose_plugins.data.coco import (
+    PERSON,
     PERSON_ID,
     check_frame,
     checked_id,
     checked_number,
+    is_finite_number,
     images_by_id,
     person_ids,
     read_json,
 )
-from meshpose_plugins.detection.boxes import clip_to_image, xywh_to_xyxy
+from meshpose_plugins.detection.boxes import xywh_to_xyxy
 from meshpose_plugins.files import decode_json
 
 
@@ -30,8 +32,8 @@ def read_detections(
     Args:
         path: {"photo.jpg": [[x, y, w, h], ...], ...}, a COCO file (images with file_name, annotations with
             image_id and bbox; crowds are left out), or COCO results, a list of {image_id, category_id, bbox,
-            score}, as detectors write them; of those the category ``person`` (1 where no file names it) is
-            taken.
+            score}, as detectors write them. Of the latter two the category ``person`` (1 where no file names
+            it) is taken.
         images: COCO file whose images name the image_ids of COCO results; not needed where these are file
             names.
 
@@ -99,34 +101,42 @@ def read_person_results(
     if not isinstance(content, list):
         raise ValueError(f'{path}: must hold a list of detections, got {type(content).__name__}')
     annotated = read_json(annotation_file)
-    images = images_by_id(annotated, annotation_file)
-    sizes = {
-        key: tuple(
-            checked_number(image, name, f'{annotation_file}: image {key!r}') or 0
-            for name in ('width', 'height')
-        )
-        for key, image in images.items()
-    }
+    images = images_by_id(annotated, annotation_file, problems)
     people = []
     for result in _people(content, path, person_ids(annotated, annotation_file), problems):
-        if result.image_id not in images:
-            problems.append(
-                f'{path}: image_id {result.image_id!r} is not among the images of {annotation_file}'
-            )
-        elif clip_to_image(result.box, sizes[result.image_id]) is None:
-            x0, y0, x1, y1 = result.box.tolist()
-            problems.append(
-                f'{path}: bbox from ({x0:g}, {y0:g}) to ({x1:g}, {y1:g}) lies outside image {result.image_id!r}'
-            )
-        else:
-            people.append(replace(result, file_name=images[result.image_id]['file_name']))
+        try:
+            people.append(_in_image(result, images, path, annotation_file))
+        except ValueError as error:
+            problems.append(str(error))
     return people
+
+
+def _in_image(
+    result: PersonResult, images: dict, path: Path, annotation_file: str | Path
+) -> PersonResult:
+    """The result with its image's name; a ValueError where there is no such image, or the box is outside."""
+    image = images.get(result.image_id)
+    if image is None:
+        raise ValueError(f'{path}: image_id {result.image_id!r} is not among the images of {annotation_file}')
+    where = f'{annotation_file}: image {result.image_id!r}'
+    size = tuple(checked_number(image, name, where) or 0 for name in ('width', 'height'))
+    if clip_to_image(result.box, size) is None:
+        x0, y0, x1, y1 = result.box.tolist()
+        raise ValueError(
+            f'{path}: bbox from ({x0:g}, {y0:g}) to ({x1:g}, {y1:g}) lies outside image {result.image_id!r}'
+        )
+    return replace(result, file_name=image['file_name'])
 
 
 def _people(
     content: list, path: Path, people: Collection, problems: list[str] | None = None
 ) -> Iterator[PersonResult]:
-    """Yield the people of COCO results; unusable ones are named in the problems, or without these raised."""
+    """Yield the people of COCO results; unusable ones are named in the problems, or without these raised.
+
+    Raises:
+        ValueError: also where there are results, but all of other categories.
+    """
+    others = 0
     for position, result in enumerate(content):
         try:
             found = _person(result, f'{path}: result {position}', people)
@@ -135,8 +145,17 @@ def _people(
                 raise
             problems.append(str(error))
             continue
-        if found is not None:
-            yield found
+        if found is None:
+            others += 1
+            continue
+        yield found
+    if others and others == len(content):
+        raise ValueError(f"{path}: all {others} results are of other categories than {_people_are(people)}")
+
+
+def _people_are(people: Collection) -> str:
+    """Words for the categories that are read."""
+    return f"'{PERSON}' (category_id {', '.join(map(repr, people)) or 'not there'})"
 
 
 def _person(result: dict, where: str, people: Collection) -> PersonResult | None:
@@ -147,7 +166,7 @@ def _person(result: dict, where: str, people: Collection) -> PersonResult | None
     if checked_id(result, 'category_id', where) not in people:
         return None
     score = result['score']
-    if isinstance(score, bool) or not isinstance(score, (int, float)) or not math.isfinite(score):
+    if not is_finite_number(score):
         raise ValueError(f'{where}: score must be a finite number, got {str(score)[:80]}')
     box = xywh_to_xyxy(result['bbox'], f'{where}: bbox')
     return PersonResult(checked_id(result, 'image_id', where), box, float(score))
@@ -182,7 +201,7 @@ def _coco_rows(path: Path, content: dict) -> dict[str, tuple[np.ndarray, np.ndar
     """The boxes of a COCO file by image file name."""
     names = {key: image['file_name'] for key, image in images_by_id(content, path).items()}
     people = person_ids(content, path)
-    rows = {name: [] for name in names.values()}
+    rows, others = {name: [] for name in names.values()}, 0
     for position, annotation in enumerate(content['annotations']):
         where = f'{path}: annotations[{position}]'
         for name in ('image_id', 'bbox'):
@@ -193,12 +212,15 @@ def _coco_rows(path: Path, content: dict) -> dict[str, tuple[np.ndarray, np.ndar
         is_other = annotation.get('category_id') is not None and (
             checked_id(annotation, 'category_id', where) not in people
         )
+        others += is_other
         if is_other or annotation.get('iscrowd'):
             continue
         image = checked_id(annotation, 'image_id', where)
         if image not in names:
             raise ValueError(f'{where}: no image has id {image!r}')
         rows[names[image]].append((xywh_to_xyxy(annotation['bbox'], f'{where}: bbox'), 1.0))
+    if others and others == len(content['annotations']):
+        raise ValueError(f"{path}: all {others} boxes are of other categories than {_people_are(people)}")
     return {name: _arrays(found) for name, found in rows.items()}
 
 

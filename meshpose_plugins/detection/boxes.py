@@ -51,27 +51,11 @@ def xywh_to_xyxy(box, source: str) -> np.ndarray:
     return np.concatenate([box[:2], box[:2] + box[2:]]).astype(np.float32)
 
 
-def clip_to_image(box: np.ndarray, image_size: tuple[float, float]) -> np.ndarray | None:
-    """Clip a box to the image as MMPose's CocoDataset does; None where nothing is left.
-
-    Args:
-        box: (4,) x0, y0, x1, y1 px.
-        image_size: (width, height) px; (0, 0) where it is not known, which leaves the box as it is.
-
-    Returns:
-        (4,) float32: x0, y0, x1, y1, or None.
-    """
-    corners = np.asarray(box, np.float32)
-    if min(image_size) > 0:
-        corners = np.clip(corners, 0, np.tile(np.array(image_size, np.float32) - 1, 2))
-    return corners if (corners[2:] > corners[:2]).all() else None
-
-
 def check_boxes(boxes: np.ndarray, width: int, height: int, source: str) -> tuple[np.ndarray, list[str]]:
     """Clip boxes to the image; a box that lies wholly outside is an error.
 
     Args:
-        boxes: (P, 4) x0, y0, x1, y1 px.
+        boxes: (P, 4) x0, y0, x1, y1 px, or one of (4,).
         width: of the image, px.
         height: of the image, px.
         source: the image's name, for messages.
@@ -83,7 +67,7 @@ def check_boxes(boxes: np.ndarray, width: int, height: int, source: str) -> tupl
     Raises:
         ValueError: naming the image, the box and the image's size.
     """
-    boxes = np.asarray(boxes, np.float32)
+    boxes = np.atleast_2d(np.asarray(boxes, np.float32))
     if boxes.size and boxes.shape[1:] != (4,):
         raise ValueError(f'{source}: boxes must have the shape (P, 4), got {boxes.shape}')
     boxes = boxes.reshape(-1, 4)

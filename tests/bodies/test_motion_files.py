@@ -347,7 +347,9 @@ def test_load_poses_reads_a_folder_and_lists_what_it_leaves_out(tmp_path, body, 
     some = load_poses(tmp_path, body, files=[tmp_path / "deep" / "07_01.amc"])
     np.testing.assert_array_equal(some, poses[3:])
     with pytest.raises(ValueError, match=f"none of 1 motion files can be used:\n  {tmp_path}/b.bvh:1"):
-        load_poses(tmp_path, body, files=[tmp_path / "b.bvh"])
+        load_poses(tmp_path, body, files=[str(tmp_path / "b.bvh")])
+    with pytest.raises(FileNotFoundError, match="c.bvh: no motion file of the folder"):
+        load_poses(tmp_path, body, files=[tmp_path / "a.bvh", "c.bvh"])
 
 
 def test_load_poses_says_why_there_are_none(tmp_path, body):

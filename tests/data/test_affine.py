@@ -8,6 +8,7 @@ from meshpose_plugins.data.affine import (
     carry_camera_vertices,
     carry_points,
     carry_vertices,
+    clip_to_image,
     compose,
     crop_to_image,
     image_to_crop,
@@ -91,3 +92,20 @@ def test_wrong_truncations_are_explained():
         truncate_box(*box, 0.8, 'below')
     with pytest.raises(ValueError, match=r'keep must be in \(0, 1\], got 1.5'):
         truncate_box(*box, 1.5, 'top')
+
+
+@pytest.mark.parametrize(
+    'box, inside',
+    [
+        ([-5, 10, 90, 20], [0, 10, 63, 20]),
+        ([63, 2, 64, 6], [63, 2, 63, 6]),  # in the last column
+        ([70, 10, 90, 20], None),
+        ([3, 48, 9, 60], None),
+        ([-9, -9, 0, 5], None),
+        ([63, 47, 64, 48], None),  # the last pixel: a point is left
+    ],
+)
+def test_boxes_are_clipped_as_mmpose_clips_them(box, inside):
+    clipped = clip_to_image(np.array(box, np.float32), (64, 48))
+    assert (None if clipped is None else clipped.tolist()) == inside
+    assert clip_to_image(np.array(box, np.float32), (0, 0)).tolist() == box

@@ -132,7 +132,7 @@ def test_broken_annotations_are_skipped_counted_and_the_first_five_named(templat
     assert data.dropped == {'person: broken annotation': 8} and len(data.problems) == 8
     assert '8 x person: broken annotation' in data.summary()
     assert [record.getMessage() for record in caplog.records] == [
-        f'annotation dropped: {problem}' for problem in data.problems[:5]
+        f'problem in the annotations: {problem}' for problem in data.problems[:5]
     ]
     assert "annotations[0]: 'id' is missing" in data.problems[0]
     assert data.problems[7].endswith('annotation 26: area must be a finite number of at least 0, got large')

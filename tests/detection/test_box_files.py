@@ -50,6 +50,15 @@ def test_read_boxes_by_name_and_from_coco(tmp_path):
         ('[{"image_id": "a", "category_id": 1, "bbox": [0, 0, 1, 1], "score": NaN}]', 'score must be.*nan'),
         ('{"images": [], "annotations": null}', "needs a list 'annotations'"),
         ('{"images": [], "annotations": [5]}', r"annotations\[0\]: field 'image_id' is missing"),
+        (f'[{{"image_id": "a", "category_id": 1, "bbox": [0, 0, 1, 1], "score": 1{"0" * 400}}}]', 'score must be'),
+        ('[{"image_id": "a", "category_id": 0, "bbox": [0, 0, 1, 1], "score": 1}]', r"than 'person' \(category_id 1\)"),
+        (
+            '{"images": [{"id": 1, "file_name": "a.jpg"}], "categories": [{"id": 1, "name": "Person"}], '
+            '"annotations": [{"id": 5, "image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1]}]}',
+            r"all 1 boxes are of other categories than 'person' \(category_id not there\)",
+        ),
+        ('{"images": [{"id": 1, "file_name": "a"}, {"id": 1, "file_name": "b"}], "annotations": []}', 'id 1 is that of'),
+        ('{"images": [], "annotations": [], "info": [1]}', 'info must be an object'),
         ('{"a.jpg": 3}', 'a.jpg'),
         ('{"a.jpg": [[1, 2, 3]]}', 'bbox 0.*four'),
         ('{"a.jpg": [[1, 2, "x", 3]]}', 'bbox 0'),

@@ -155,9 +155,10 @@ class GroundTruth:
                     raise ValueError(f'{where}: expected an object, got {type(annotation).__name__}')
                 identity = checked_id(annotation, 'id', where)
                 where = f'annotation {identity!r}'
-                if annotation.get('category_id') is not None and annotation['category_id'] not in people:
-                    self.left_out += 1
-                    continue
+                if annotation.get('category_id') is not None:
+                    if checked_id(annotation, 'category_id', where) not in people:
+                        self.left_out += 1
+                        continue
                 image = self.images.get(checked_id(annotation, 'image_id', where))
                 if image is None:
                     problems.add(

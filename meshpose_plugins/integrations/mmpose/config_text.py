@@ -16,14 +16,30 @@ def read_config(path: str | Path) -> Config:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no valid Python (named with the line).
+        ValueError: it, or a file of its ``_base_``, is no valid Python (named with the line), JSON or YAML.
     """
-    if not Path(path).is_file():
+    path = Path(path)
+    if not path.is_file():
         raise FileNotFoundError(f'config {path} does not exist')
     try:
         return Config.fromfile(str(path))
     except SyntaxError as error:
-        raise ValueError(f'config {path}: no valid Python at line {error.lineno}: {error.msg}') from None
+        own = _syntax_error(path)
+        where = f'config {path}' if own else f'config {path}: in a file of its _base_'
+        raise ValueError(f'{where}: no valid Python at line {error.lineno}: {error.msg}') from None
+    except Exception as error:
+        if path.suffix == '.py':
+            raise  # it is executed: whatever goes wrong in it keeps its traceback
+        raise ValueError(f'config {path}: cannot be read: {error}') from None
+
+
+def _syntax_error(path: Path) -> SyntaxError | None:
+    """What keeps this file from being Python, if anything."""
+    try:
+        ast.parse(path.read_text(encoding='utf-8'))
+    except SyntaxError as error:
+        return error
+    return None
 
 
 def parse_config_text(text: str, source: str) -> Config:

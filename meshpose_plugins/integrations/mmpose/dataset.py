@@ -14,13 +14,13 @@ from mmengine.logging import MMLogger, print_log
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.registry import DATASETS
 
+from meshpose_plugins.data.affine import clip_to_image
 from meshpose_plugins.data.densepose import NUM_KEYPOINTS, DensePoseCoco
 from meshpose_plugins.data.person import PersonRecord
 from meshpose_plugins.data.person_masks import silhouettes_by_image
 from meshpose_plugins.data.records import SurfacePoints
 from meshpose_plugins.data.report import NAMED_PROBLEMS, ReadReport
 from meshpose_plugins.detection.box_files import PersonResult, read_person_results
-from meshpose_plugins.detection.boxes import clip_to_image, xywh_to_xyxy
 from meshpose_plugins.templates import load_template
 
 #: Kinds of labels, and the fields of a person that hold them.
@@ -171,20 +171,11 @@ class MeshPoseDataset(BaseCocoStyleDataset):
             reason = 'person: not in sample_interval'
         elif self.drop_unlabelled and not record.points and record.mesh_index < 0:
             reason = 'person: neither points nor a mesh'
-        elif self._corners(record) is None:
-            reason = 'person: bbox lies outside the image'
         elif record.mesh_index >= 0 and not self._mesh_is_finite(record.mesh_index):
             reason = f'person: values in {self.mesh_file} are not finite'
         if reason:
             self.dropped[reason] += 1
         return reason is None
-
-    @staticmethod
-    def _corners(record: PersonRecord) -> np.ndarray | None:
-        """Return the corners (4,) of a person's box inside the image, None where it lies outside."""
-        return clip_to_image(
-            xywh_to_xyxy(record.bbox, f'annotation {record.annotation_id}'), record.image_size
-        )
 
     def _mesh_is_finite(self, index: int) -> bool:
         return bool(
@@ -205,13 +196,14 @@ class MeshPoseDataset(BaseCocoStyleDataset):
 
     def _data_info(self, record: PersonRecord) -> dict:
         """Return the sample dict of one person: CocoDataset's keys, its points and the row of its mesh."""
+        corners = np.concatenate([record.bbox[:2], record.bbox[:2] + record.bbox[2:]])
         keypoints = record.keypoints
         if keypoints is None:
             keypoints = np.zeros((NUM_KEYPOINTS, 3), np.float32)
         return dict(
             img_id=record.image_id,
             img_path=osp.join(self.data_prefix['img'], record.file_name),
-            bbox=self._corners(record)[None],
+            bbox=clip_to_image(corners, record.image_size)[None],
             bbox_score=np.ones(1, np.float32),
             num_keypoints=int(np.count_nonzero(keypoints[:, 2])),
             keypoints=keypoints[None, :, :2].copy(),
@@ -246,7 +238,7 @@ class MeshPoseDataset(BaseCocoStyleDataset):
         problems: list[str] = []
         detections = read_person_results(self.bbox_file, self.ann_file, problems)
         if problems:
-            self.dropped['detection: broken, or of an unknown image'] += len(problems)
+            self.dropped['detection: broken, of an unknown image or outside it'] += len(problems)
             named = '; '.join(problems[:NAMED_PROBLEMS])
             print_log(f'{len(problems)} detections dropped: {named}', 'current', logging.WARNING)
         if not detections:

@@ -55,8 +55,8 @@ class MeshPoseInferencer(BaseMMPoseInferencer):
         show_progress: whether to show a progress bar over the images.
 
     Attributes:
-        skipped: images of the last folder that could not be used, with the reasons; they are warned of and
-            have no result. An image that is named itself is an error.
+        skipped: images of the last folder that could not be read, with the reasons; they are warned of and
+            have no result. One that is named itself is an error.
 
     Raises:
         FileNotFoundError: if a file is missing, naming it.
@@ -96,7 +96,7 @@ class MeshPoseInferencer(BaseMMPoseInferencer):
             detector = build_detector(detector, weights=detector_weights, device=device)
         self.detector = detector
         self._video_input = False
-        self._is_folder = False
+        self._skips_unreadable = False
         self.skipped: dict[str, str] = {}
 
     def _init_model(self, cfg, weights: str, device: str = 'cpu'):
@@ -126,8 +126,7 @@ class MeshPoseInferencer(BaseMMPoseInferencer):
 
     def _inputs_to_list(self, inputs) -> list:
         """A path, a folder, an array, or a list of paths and arrays, as a list."""
-        self._is_folder = isinstance(inputs, (str, Path)) and Path(inputs).is_dir()
-        self.skipped = {}
+        self._skips_unreadable = isinstance(inputs, (str, Path)) and Path(inputs).is_dir()
         if isinstance(inputs, (str, Path)):
             return list_images(inputs)
         return [inputs] if isinstance(inputs, np.ndarray) else list(inputs)
@@ -150,21 +149,24 @@ class MeshPoseInferencer(BaseMMPoseInferencer):
             raise ValueError(
                 f'bboxes: expected one (P, 4) array for each of {len(inputs)} inputs, got {len(bboxes)}'
             )
+        skips, self._skips_unreadable, self.skipped = self._skips_unreadable, False, {}
         for start in range(0, len(inputs), batch_size):
             items = []
             for index in range(start, min(start + batch_size, len(inputs))):
                 try:
                     image, name = as_image(inputs[index], index)
-                    found = self.find_people(image, name, None if bboxes is None else bboxes[index])
                 except (FileNotFoundError, ValueError) as error:
-                    if not self._is_folder:
+                    if not skips:
                         raise
                     self.skipped[str(inputs[index])] = str(error)
                     print_log(f'image skipped: {error}', 'current', logging.WARNING)
                     continue
+                found = self.find_people(image, name, None if bboxes is None else bboxes[index])
                 items.append(ImagePeople(image, name, *found))
             if items:
                 yield self.collate(items), [item.image for item in items]
+        if inputs and len(self.skipped) == len(inputs):
+            raise ValueError(f'none of {len(inputs)} images can be read: {next(iter(self.skipped.values()))}')
 
     def find_people(self, image: np.ndarray, name: str, boxes: np.ndarray | None = None):
         """The boxes of an image: the given ones, checked, or the detector's.

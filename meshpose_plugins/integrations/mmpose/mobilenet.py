@@ -20,7 +20,7 @@ class TrimmedMobileNetV2(MobileNetV2):
         **kwargs: arguments of MMPose's MobileNetV2.
     """
 
-    def __init__(self, out_indices: Sequence[int] = (1, 2, 4, 6), **kwargs) -> None:
+    def __init__(self, out_indices: Sequence[int] = (7,), **kwargs) -> None:
         super().__init__(out_indices=tuple(out_indices), **kwargs)
         last = max(self.out_indices)
         if self.frozen_stages > last + 1:

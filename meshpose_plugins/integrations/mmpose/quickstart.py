@@ -37,6 +37,8 @@ FIGURES = (
 )
 #: Lies in the quickstart's folder.
 MARK = '.quickstart'
+#: What else lies there in the end.
+CONTENT = {'data', 'demo', 'metrics', 'training', 'trained.safetensors', 'report.json'}
 # scikit-image's astronaut, the box of the README's picture: x0, y0, x1, y1 px.
 ASTRONAUT_BOX = (16.0, 0.0, 396.0, 512.0)
 
@@ -140,8 +142,13 @@ def run_quickstart(
 def _claim(out: Path) -> None:
     """Mark a folder as the quickstart's own: what an earlier run left there is replaced, nothing else ever."""
     mark = out / MARK
-    if not mark.is_file() and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f'{out}: is not empty and not of an earlier quickstart: give another folder (--out)')
+    if out.exists() and not mark.is_file():
+        found = {path.name for path in out.iterdir()} if out.is_dir() else None
+        unmarked = found is not None and found <= CONTENT and 'report.json' in found  # before there was a mark
+        if found != set() and not unmarked:
+            raise ValueError(
+                f'{out}: is not empty and not of an earlier quickstart: give another folder (--out)'
+            )
     write_atomically(mark, b'This folder belongs to the quickstart, which replaces what lies in it.\n')
 
 

@@ -226,7 +226,7 @@ def test_broken_annotations_are_dropped_and_named(folder, content, meshes, messa
     assert dataset.dropped['annotation: of another category than person'] == 1
     assert dataset.dropped['person: bbox lies outside the image'] == 1
     problems = '\n'.join(dataset.report.problems)
-    assert 'id 105 is that of an annotation before it' in problems
+    assert 'annotation 105: annotations[7] has the id of one before it' in problems
     assert 'annotation 104: dp_x[3] is not finite: nan (1 of ' in problems
     assert dataset.dropped['person: crowd'] == dataset.dropped['person: bbox has no area'] == 1
     assert (

@@ -141,6 +141,25 @@ def test_a_bad_image_of_a_folder_is_skipped_and_named(weights, picture, tmp_path
         list(inferencer(str(tmp_path / 'a.jpg')))
     list(inferencer(str(tmp_path / 'b.png')))
     assert inferencer.skipped == {}
+    for name in ('b.png', 'c.png'):
+        (tmp_path / name).unlink()
+    with pytest.raises(ValueError, match='none of 1 images can be read: .*a.jpg'):
+        list(inferencer(str(tmp_path)))
+
+
+def test_errors_of_the_caller_are_not_skipped(weights, picture, tmp_path):
+    class Broken:
+        def detect(self, image):
+            raise ValueError('no such layer')
+
+    Image.fromarray(picture).save(tmp_path / 'a.png')
+    Image.fromarray(picture).save(tmp_path / 'b.png')
+    with pytest.raises(ValueError, match='no such layer'):
+        list(MeshPoseInferencer(weights, device='cpu', detector=Broken())(str(tmp_path)))
+    inferencer = MeshPoseInferencer(weights, device='cpu')
+    assert len(list(inferencer(str(tmp_path), bboxes=BOXES))) == 2, 'one box for each'
+    with pytest.raises(ValueError, match=r'boxes must have the shape \(P, 4\), got \(1, 3\)'):
+        list(inferencer(str(tmp_path), bboxes=[[1, 2, 3], [1, 2, 3]]))
 
 
 def test_shipped_name_config_and_checkpoint(anny_lite, weights, checkpoint, picture):

@@ -40,7 +40,7 @@ def test_command(checkpoint, tmp_path, capsys):
     assert metadata.figures == {'synthetic-val': {'vertex_error_2d': 2.0}} and metadata.notes == {'seed': '0'}
     figures.write_text('{"a": ')
     for wrong, message in (
-        (arguments, 'figures.json: not JSON'),
+        (arguments, 'figures.json: no valid JSON'),
         ([str(checkpoint), str(out), '--note', 'seed'], 'NAME=TEXT'),
         ([str(tmp_path / 'gone.pth'), str(out)], 'gone.pth'),
     ):

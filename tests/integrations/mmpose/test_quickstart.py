@@ -14,8 +14,11 @@ from meshpose_plugins.cli import quickstart as command
 from meshpose_plugins.deploy.weights import find_weights, read_metadata
 from meshpose_plugins.integrations.mmpose import quickstart
 from meshpose_plugins.integrations.mmpose.quickstart import (
+    CONTENT,
+    MARK,
     QuickstartReport,
     QuickstartSettings,
+    _claim,
     _make_data,
     run_quickstart,
     training_config,
@@ -91,6 +94,17 @@ def test_only_data_of_other_settings_are_replaced(tmp_path):
     with pytest.raises(ValueError, match='settings.json: no valid JSON'):
         _make_data(tmp_path, two, report)
     assert len(list((tmp_path / 'data' / 'train' / 'images').iterdir())) == 2
+
+
+def test_a_folder_of_before_there_was_a_mark_is_used(finished, tmp_path):
+    assert {path.name for path in finished[0].iterdir()} == CONTENT | {MARK}
+    for name in ('data', 'training'):
+        (tmp_path / name).mkdir()
+    with pytest.raises(ValueError, match='not of an earlier quickstart'):
+        _claim(tmp_path)
+    (tmp_path / 'report.json').write_text('{}')
+    _claim(tmp_path)
+    assert (tmp_path / MARK).is_file()
 
 
 def test_only_a_folder_of_its_own_is_used(weights, tmp_path):

@@ -195,6 +195,14 @@ def test_bad_arguments_are_named(folder, config):
     broken.write_text("model = dict(\n")
     with pytest.raises(SystemExit, match="^train: config .*broken.py: no valid Python at line 1: '\\(' was never"):
         train_command.main([str(broken)])
+    above = folder / "above.py"
+    above.write_text("_base_ = ['./broken.py']\n")
+    with pytest.raises(SystemExit, match="above.py: in a file of its _base_: no valid Python at line 1"):
+        train_command.main([str(above)])
+    cut = folder / "cut.json"
+    cut.write_text('{"model": ')
+    with pytest.raises(SystemExit, match="^train: config .*cut.json: cannot be read: "):
+        train_command.main([str(cut)])
     with pytest.raises(SystemExit, match="config .*nothing.py does not exist"):
         train_command.main([str(folder / "nothing.py")])
     with pytest.raises(SystemExit, match="--dump x.pkl: the name must end with .npz or .json"):
