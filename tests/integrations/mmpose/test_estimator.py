@@ -156,5 +156,6 @@ def test_installed_imagenet_weights_load():
     config = Config.fromfile(str(CONFIG))
     init_default_scope("mmpose")
     backbone = MODELS.build(config.model.backbone)
-    assert set(converted) == set(backbone.state_dict())
-    backbone.load_state_dict(converted)
+    left_out = backbone.load_state_dict(converted, strict=False)
+    assert not left_out.missing_keys
+    assert {name.split(".")[0] for name in left_out.unexpected_keys} == {"layer7", "conv2"}  # trimmed
