@@ -140,7 +140,7 @@ def test_a_resumed_run_is_in_the_right_stage(whole, config, begin, active):
 def test_a_frozen_branch_passes_no_gradients_on(whole):
     runner, hook = whole[0], StagedTraining([dict(begin=0, frozen=["head.network.regression"])])
     regression = runner.model.head.network.regression
-    feature = torch.randn(2, 1280, 4, 3, requires_grad=True)
+    feature = torch.randn(2, regression.in_channels, 8, 6, requires_grad=True)
     positions = torch.randn(2, 499, 2)
     hook.before_train(runner)
     hook.before_train_iter(runner, 0)
