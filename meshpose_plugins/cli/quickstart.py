@@ -30,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument('--train-images', type=int, default=200, help='default: %(default)s')
     parser.add_argument('--test-images', type=int, default=100, help='default: %(default)s')
     parser.add_argument(
-        '--learning-rate', type=float, default=1e-4, help='peak of the learning rate (default: %(default)s)'
+        '--learning-rate', type=float, default=2e-5, help='peak of the learning rate (default: %(default)s)'
     )
     parser.add_argument('--workers', type=int, default=2, help='processes for data (default: %(default)s)')
     return parser
