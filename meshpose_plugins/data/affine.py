@@ -189,6 +189,11 @@ def truncate_box(
     return center + shift.astype(scale.dtype), scale * scale.dtype.type(keep)
 
 
+def box_corners(box: np.ndarray) -> np.ndarray:
+    """Return the corners x0, y0, x1, y1 (4,) of a box x, y, width, height (4,)."""
+    return np.concatenate([box[:2], box[:2] + box[2:]])
+
+
 def clip_to_image(box: np.ndarray, image_size: tuple[float, float]) -> np.ndarray | None:
     """Clip a box to the image as MMPose's CocoDataset does, to the last pixel's centre.
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meshpose_plugins.data.affine import clip_to_image
+from meshpose_plugins.data.affine import box_corners, clip_to_image
 from meshpose_plugins.data.annotation_fields import (
     BOX_GRID,
     NUM_KEYPOINTS,
@@ -245,7 +245,7 @@ class DensePoseCoco:
             return None, None
         image_where = f"{where}: image {image['id']}"
         size = tuple(int(checked_number(image, name, image_where) or 0) for name in ('width', 'height'))
-        if clip_to_image(np.concatenate([bbox[:2], bbox[:2] + bbox[2:]]), size) is None:
+        if clip_to_image(box_corners(bbox), size) is None:
             self.dropped['person: bbox lies outside the image'] += 1
             return None, None
         record = PersonRecord(

@@ -50,7 +50,8 @@ def _corners(polygon: Any, where: str) -> np.ndarray:
         corners = np.zeros(0)
     if corners.ndim != 1 or corners.size < 6 or corners.size % 2 or not np.isfinite(corners).all():
         raise ValueError(
-            f'{where}: segmentation: a polygon needs an even number (6 or more) of values, got {str(polygon)[:80]}'
+            f'{where}: segmentation: a polygon needs an even number (6 or more) of values, '
+            f'got {str(polygon)[:80]}'
         )
     return corners.reshape(-1, 2)
 

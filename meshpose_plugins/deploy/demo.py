@@ -201,7 +201,9 @@ def _given_boxes(
             f'({{"image.jpg": [[x, y, w, h], ...], ...}})'
         )
     if boxes_images is not None and boxes_file is None:
-        raise ValueError(f'--boxes-images {boxes_images} names the images of a file of boxes: give --boxes too')
+        raise ValueError(
+            f'--boxes-images {boxes_images} names the images of a file of boxes: give --boxes too'
+        )
     given = {} if boxes_file is None else read_detections(boxes_file, boxes_images)
     if boxes is None:
         return given

@@ -15,13 +15,13 @@ from meshpose_plugins.data.coco import (
     check_frame,
     checked_id,
     checked_number,
-    is_finite_number,
     images_by_id,
+    is_finite_number,
     person_ids,
     read_json,
 )
 from meshpose_plugins.detection.boxes import xywh_to_xyxy
-from meshpose_plugins.files import decode_json
+from meshpose_plugins.files import read_json_file
 
 
 def read_detections(
@@ -48,7 +48,7 @@ def read_detections(
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'boxes file {path} does not exist')
-    content = decode_json(path.read_bytes(), path)
+    content = read_json_file(path)
     if isinstance(content, list):
         rows = _result_rows(content, path, images)
     elif isinstance(content, dict):
@@ -94,10 +94,7 @@ def read_person_results(
         FileNotFoundError: a file is missing.
         ValueError: a file is broken as a whole.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'{path}: no such file of detections')
-    content = decode_json(path.read_bytes(), path)
+    content = read_json_file(path, 'file of detections')
     if not isinstance(content, list):
         raise ValueError(f'{path}: must hold a list of detections, got {type(content).__name__}')
     annotated = read_json(annotation_file)
@@ -112,7 +109,7 @@ def read_person_results(
 
 
 def _in_image(
-    result: PersonResult, images: dict, path: Path, annotation_file: str | Path
+    result: PersonResult, images: dict, path: str | Path, annotation_file: str | Path
 ) -> PersonResult:
     """The result with its image's name; a ValueError where there is no such image, or the box is outside."""
     image = images.get(result.image_id)
@@ -129,7 +126,7 @@ def _in_image(
 
 
 def _people(
-    content: list, path: Path, people: Collection, problems: list[str] | None = None
+    content: list, path: str | Path, people: Collection, problems: list[str] | None = None
 ) -> Iterator[PersonResult]:
     """Yield the people of COCO results; unusable ones are named in the problems, or without these raised.
 

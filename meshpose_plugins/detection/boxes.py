@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from meshpose_plugins.data.affine import box_corners
+
 
 def parse_bbox(text: str) -> np.ndarray:
     """Read one box written as x,y,w,h.
@@ -48,7 +50,7 @@ def xywh_to_xyxy(box, source: str) -> np.ndarray:
         raise ValueError(f'{source}: expected four finite numbers x, y, w, h, got {box.tolist()}')
     if box[2] <= 0 or box[3] <= 0:
         raise ValueError(f'{source}: width and height must be positive, got w={box[2]:g}, h={box[3]:g}')
-    return np.concatenate([box[:2], box[:2] + box[2:]]).astype(np.float32)
+    return box_corners(box).astype(np.float32)
 
 
 def check_boxes(boxes: np.ndarray, width: int, height: int, source: str) -> tuple[np.ndarray, list[str]]:

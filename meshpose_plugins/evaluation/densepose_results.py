@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from meshpose_plugins.evaluation.prediction_record import PredictionRecord, iuv_problems
-from meshpose_plugins.files import decode_json
+from meshpose_plugins.files import read_json_file
 from meshpose_plugins.templates.parts import NUM_PARTS
 
 #: The names under which files keep the map's PNG in base64: the challenge's, and the short one.
@@ -100,10 +100,7 @@ def load_densepose_results(path: str | Path) -> tuple[list[DensePoseResult], lis
         FileNotFoundError: there is no such file.
         ValueError: it is no JSON list.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'{path}: no such DensePose results file')
-    rows = decode_json(path.read_bytes(), path)
+    rows = read_json_file(path, 'DensePose results file')
     if not isinstance(rows, list):
         raise ValueError(f'{path}: a DensePose results file holds a list, got {type(rows).__name__}')
     return parse_results(rows)

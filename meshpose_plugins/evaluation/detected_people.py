@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from meshpose_plugins.data.affine import box_corners
 from meshpose_plugins.evaluation import mesh_errors
 from meshpose_plugins.evaluation.person_errors import mean_errors, person_mesh_errors
 from meshpose_plugins.evaluation.predictions import PredictionRecord
@@ -106,7 +107,7 @@ def detected_people_errors(
             total += 1
     errors = []
     for predicted, true in by_image.values():
-        corners = [np.concatenate([p.bbox[:2], p.bbox[:2] + p.bbox[2:]]) for p in true]
+        corners = [box_corners(p.bbox) for p in true]
         pairs = match_boxes([r.box for r in predicted], [r.score for r in predicted], corners)
         errors += [_record_errors(predicted[i], true[k], template) for i, k in pairs]
     found = {'found': 100.0 * len(errors) / total} if total else {}

@@ -13,7 +13,7 @@ import numpy as np
 
 from meshpose_plugins.evaluation.densepose_results import decode_iuv, encode_iuv, parse_results
 from meshpose_plugins.evaluation.prediction_record import PredictionRecord
-from meshpose_plugins.files import decode_json
+from meshpose_plugins.files import read_json_file
 
 FORMAT = 'meshpose_predictions'
 #: Version of the file format, stored in each file. Version 1, which had no maps and no full bodies, is read.
@@ -217,7 +217,7 @@ def read_json(path: Path) -> tuple[list[PredictionRecord | None], list[str]]:
         PredictionsError: the file is broken or of an unknown version.
     """
     try:
-        content = decode_json(path.read_bytes(), path)
+        content = read_json_file(path)
     except ValueError as error:
         raise PredictionsError(str(path), [str(error).removeprefix(f'{path}: ')]) from None
     if isinstance(content, list):

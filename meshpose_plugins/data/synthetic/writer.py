@@ -12,7 +12,7 @@ import numpy as np
 from meshpose_plugins.data.meshes import MESHES_VERSION
 from meshpose_plugins.data.synthetic.generator import SyntheticSample
 from meshpose_plugins.data.synthetic.settings import SyntheticSettings
-from meshpose_plugins.files import decode_json, write_atomically, written_aside
+from meshpose_plugins.files import read_json_file, write_atomically, written_aside
 from meshpose_plugins.templates import MeshTemplate
 
 IMAGES, PARTS, ANNOTATIONS, MESHES, SETTINGS = (
@@ -74,7 +74,7 @@ def check_settings(folder: Path, settings: dict) -> None:
         write_atomically(path, (json.dumps(settings, indent=1, sort_keys=True) + '\n').encode())
         return
     try:
-        found = decode_json(path.read_bytes(), path)
+        found = read_json_file(path)
     except ValueError as error:
         raise ValueError(f'{error}; remove the folder and start anew') from None
     changed = [f'{name}: {found.get(name)!r} there, {settings.get(name)!r} now'

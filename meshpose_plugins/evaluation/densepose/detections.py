@@ -19,7 +19,7 @@ from meshpose_plugins.evaluation.densepose.problems import Problems
 from meshpose_plugins.evaluation.densepose_results import DensePoseResult, parse_results
 from meshpose_plugins.evaluation.prediction_record import PredictionRecord, body_vertices, record_problems
 from meshpose_plugins.evaluation.predictions import read_predictions
-from meshpose_plugins.files import decode_json
+from meshpose_plugins.files import read_json_file
 from meshpose_plugins.templates import MeshTemplate, load_template
 
 #: Decimals to which the size of a box x1, y1, x2, y2 is taken, so that 215 stays 215 and not 214.9999.
@@ -108,7 +108,7 @@ def _results_file(path: Path, problems: Problems) -> list[tuple[int, DensePoseRe
     with open(path, 'rb') as stream:
         if stream.read(64).lstrip()[:1] != b'[':
             return None
-    rows = decode_json(path.read_bytes(), path)
+    rows = read_json_file(path)
     results, found = parse_results(rows)
     for text in found:
         problems.add('invalid prediction', text)

@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-from meshpose_plugins.files import decode_json, write_atomically
+from meshpose_plugins.files import read_json_file, write_atomically
 from mmpose.registry import DATASETS
 
 #: The test set as it is, and with crops that cut off a third of every body.
@@ -148,7 +148,7 @@ class AblationRun:
         training, everything = _digest(config, TRAINING_KEYS), _digest(config)
         self._check_training(training)
         path = self.folder / RESULT
-        found = decode_json(path.read_bytes(), path) if path.is_file() else {}
+        found = read_json_file(path) if path.is_file() else {}
         if found.get('config') == everything:
             return found
         checkpoint = self.folder / f'iter_{self.iterations}.pth'
@@ -165,7 +165,7 @@ class AblationRun:
         path = self.folder / TRAINING
         if not path.is_file():
             write_atomically(path, json.dumps(dict(config=digest)).encode())
-        elif decode_json(path.read_bytes(), path)['config'] != digest:
+        elif read_json_file(path)['config'] != digest:
             raise ValueError(
                 f'{path}: was trained with another config; give another --out, or remove {self.folder}')
 

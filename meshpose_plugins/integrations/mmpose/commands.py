@@ -27,8 +27,8 @@ def load_config(path: str) -> Config:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is no valid Python, or the config has no ``custom_imports`` of this package, without which MMPose's own commands
-            and ``init_model`` would not find MeshPoseHead and the others.
+        ValueError: the file is no valid Python, or the config has no ``custom_imports`` of this package,
+            without which MMPose's own commands and ``init_model`` would not find MeshPoseHead and the others.
     """
     config = read_config(path)
     imports = config.get("custom_imports", {}).get("imports", [])

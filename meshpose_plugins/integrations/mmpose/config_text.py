@@ -24,8 +24,7 @@ def read_config(path: str | Path) -> Config:
     try:
         return Config.fromfile(str(path))
     except SyntaxError as error:
-        own = _syntax_error(path)
-        where = f'config {path}' if own else f'config {path}: in a file of its _base_'
+        where = f'config {path}: in a file of its _base_' if _is_python(path) else f'config {path}'
         raise ValueError(f'{where}: no valid Python at line {error.lineno}: {error.msg}') from None
     except Exception as error:
         if path.suffix == '.py':
@@ -33,13 +32,13 @@ def read_config(path: str | Path) -> Config:
         raise ValueError(f'config {path}: cannot be read: {error}') from None
 
 
-def _syntax_error(path: Path) -> SyntaxError | None:
-    """What keeps this file from being Python, if anything."""
+def _is_python(path: Path) -> bool:
+    """Whether this file alone is valid Python."""
     try:
         ast.parse(path.read_text(encoding='utf-8'))
-    except SyntaxError as error:
-        return error
-    return None
+    except SyntaxError:
+        return False
+    return True
 
 
 def parse_config_text(text: str, source: str) -> Config:

@@ -14,7 +14,7 @@ from mmengine.logging import MMLogger, print_log
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.registry import DATASETS
 
-from meshpose_plugins.data.affine import clip_to_image
+from meshpose_plugins.data.affine import box_corners, clip_to_image
 from meshpose_plugins.data.densepose import NUM_KEYPOINTS, DensePoseCoco
 from meshpose_plugins.data.person import PersonRecord
 from meshpose_plugins.data.person_masks import silhouettes_by_image
@@ -196,14 +196,13 @@ class MeshPoseDataset(BaseCocoStyleDataset):
 
     def _data_info(self, record: PersonRecord) -> dict:
         """Return the sample dict of one person: CocoDataset's keys, its points and the row of its mesh."""
-        corners = np.concatenate([record.bbox[:2], record.bbox[:2] + record.bbox[2:]])
         keypoints = record.keypoints
         if keypoints is None:
             keypoints = np.zeros((NUM_KEYPOINTS, 3), np.float32)
         return dict(
             img_id=record.image_id,
             img_path=osp.join(self.data_prefix['img'], record.file_name),
-            bbox=clip_to_image(corners, record.image_size)[None],
+            bbox=clip_to_image(box_corners(record.bbox), record.image_size)[None],
             bbox_score=np.ones(1, np.float32),
             num_keypoints=int(np.count_nonzero(keypoints[:, 2])),
             keypoints=keypoints[None, :, :2].copy(),
