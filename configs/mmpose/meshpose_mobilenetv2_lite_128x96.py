@@ -38,13 +38,14 @@ model = dict(
         # As in _base_/losses.py, weighted for a small network and a short training by reasoning, not by an
         # ablation: the heatmaps' cross entropy localises soonest; the barycentric loss wants heatmaps sharper
         # than a network unsure of its positions can give; edge lengths hold mirrored depths in place.
+        # Vertex losses are in percent of the person's height, which is what is measured.
         losses=dict(
             barycentric=dict(type='BarycentricLoss', loss_weight=0.2),
             uv=dict(type='UVConsistencyLoss', loss_weight=1.0),
             visibility=dict(type='VisibilityLoss', loss_weight=0.5),
-            fused=dict(type='VertexLoss', which='fused', loss_weight=1.0),
-            regressed=dict(type='VertexLoss', which='regressed', loss_weight=1.0),
-            vertexpose=dict(type='VertexLoss', which='vertexpose', loss_weight=0.5),
+            fused=dict(type='VertexLoss', which='fused', unit='height', loss_weight=0.44),
+            regressed=dict(type='VertexLoss', which='regressed', unit='height', loss_weight=0.44),
+            vertexpose=dict(type='VertexLoss', which='vertexpose', unit='height', loss_weight=0.15),
             edge=dict(type='EdgeLengthLoss', loss_weight=0.3),
             heatmap=dict(type='VertexHeatmapLoss', loss_weight=2.0))),
     test_cfg=dict(flip_test=False))

@@ -13,6 +13,7 @@ from .base import MeshPoseLoss, check_shape, masked_mean, mesh_table
 from .targets import MeshPoseTargets
 
 PREDICTIONS = ("fused", "regressed", "vertexpose")
+UNITS = ("px", "height")
 _NO_AREA = 1e-12  # square of twice a face's area, heatmap px ^ 4
 
 
@@ -47,42 +48,79 @@ def axis_error(predicted: Tensor, target: Tensor, valid: Tensor, z_weight: float
     return (difference * weights).sum(-1) / weights.sum()
 
 
+def mesh_heights(vertices: Tensor, valid: Tensor) -> Tensor:
+    """Extents in y of meshes.
+
+    Args:
+        vertices: (x, y, ...), (B, V, 2 or more).
+        valid: bool, (B, V).
+
+    Returns:
+        (B,), the vertices' unit; 0 for a mesh without a valid vertex.
+    """
+    infinity = vertices.new_full((), float("inf"))
+    lowest = vertices[..., 1].where(valid, -infinity).amax(1)
+    highest = vertices[..., 1].where(valid, infinity).amin(1)
+    return (lowest - highest).where(valid.any(1), torch.zeros_like(lowest))
+
+
 class VertexLoss(MeshPoseLoss):
-    """L1 distance of vertices, in heatmap px (our choice of the published "mesh cues").
+    """L1 distance of vertices, in heatmap px or in the person's size (our choice of the published "mesh cues").
 
     Mean over valid vertices of ``(|dx| + |dy| + z_weight |dz|) / (2 + z_weight)``. VertexPose predicts no z
     and cannot reach outside the crop: mean over valid vertices in the crop of ``(|dx| + |dy|) / 2``.
+
+    In px, people of whom the crop shows a part rule the sum: they are large in it, and so are their errors.
+    With ``unit='height'`` every person's errors are divided by the true mesh's height, as in the 2-D vertex
+    error of the evaluation.
 
     Args:
         loss_weight: factor of this loss in the sum.
         which: 'fused', 'regressed' (that branch alone) or 'vertexpose' (that branch alone).
         z_weight: weight of an error in z relative to x and y.
+        unit: 'px' or 'height', percent of the true mesh's height.
+        least_height: meshes less high than this, in px, count as if they were as high.
     """
 
-    def __init__(self, loss_weight: float = 1.0, which: str = "fused", z_weight: float = 1.0) -> None:
+    def __init__(self, loss_weight: float = 1.0, which: str = "fused", z_weight: float = 1.0,
+                 unit: str = "px", least_height: float = 8.0) -> None:
         super().__init__(loss_weight)
+        if unit not in UNITS:
+            raise ValueError(f"VertexLoss: unit={unit!r}: expected one of {', '.join(map(repr, UNITS))}")
+        if not least_height > 0:
+            raise ValueError(f"VertexLoss: least_height must be positive, got {least_height!r}")
         self.which = check_which(which)
         self.z_weight = float(z_weight)
+        self.unit = unit
+        self.least_height = float(least_height)
 
-    def forward(self, predicted: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    def forward(self, predicted: Tensor, target: Tensor, valid: Tensor,
+                height: Optional[Tensor] = None) -> Tensor:
         """Weighted mean absolute difference.
 
         Args:
             predicted: (x, y) or (x, y, z), (B, V, 2 or 3).
             target: the same shape and frame.
             valid: bool, (B, V).
+            height: of the true meshes, px of that frame, (B,), for ``unit='height'``; if not given, that of
+                the valid vertices.
 
         Returns:
-            scalar, px of that frame.
+            scalar, px of that frame or percent of the height.
         """
-        return masked_mean(axis_error(predicted, target, valid, self.z_weight), valid)
+        error = axis_error(predicted, target, valid, self.z_weight)
+        if self.unit == "height":
+            height = mesh_heights(target, valid) if height is None else height
+            error = 100 * error / height.clamp(min=self.least_height)[:, None]
+        return masked_mean(error, valid)
 
     def from_output(self, output: MeshPoseOutput, targets: MeshPoseTargets) -> Tensor:
         target = targets.vertices / output.stride
+        height = mesh_heights(target, targets.vertices_valid) if self.unit == "height" else None
         if self.which == "vertexpose":
-            return self(output.xy_vertexpose, target[..., :2], targets.vertices_in_crop())
+            return self(output.xy_vertexpose, target[..., :2], targets.vertices_in_crop(), height)
         predicted = output.xyz_crop if self.which == "fused" else output.xyz_regressed
-        return self(predicted / output.stride, target, targets.vertices_valid)
+        return self(predicted / output.stride, target, targets.vertices_valid, height)
 
 
 class _WholeMeshLoss(MeshPoseLoss):

@@ -18,7 +18,8 @@ JOINTS = [[0.5, 0.5, 0, 0, 0, 0], [0, 0, 1.2, -0.2, 0, 0], [0, 0, 0, 0.4, 0.3, 0
 LOSSES = {
     "barycentric": BarycentricLoss(), "uv": UVConsistencyLoss(), "visibility": VisibilityLoss(),
     "fused": VertexLoss(z_weight=0.5), "regressed": VertexLoss(which="regressed"),
-    "vertexpose": VertexLoss(which="vertexpose"), "edges": EdgeLengthLoss(EDGES),
+    "vertexpose": VertexLoss(which="vertexpose"), "fused_height": VertexLoss(unit="height", least_height=2),
+    "edges": EdgeLengthLoss(EDGES),
     "edges_regressed": EdgeLengthLoss(EDGES, which="regressed", z_weight=0.5), "heatmap": VertexHeatmapLoss(),
     "normals": FaceNormalLoss(FACES),
     "normals_regressed": FaceNormalLoss(FACES, which="regressed", z_weight=0.5),

@@ -202,6 +202,25 @@ def test_z_counts_by_its_weight():
     assert VertexLoss(z_weight=1)(predicted, target, valid).item() == pytest.approx(3)
 
 
+def test_in_heights_a_person_twice_as_large_costs_the_same():
+    target, valid = torch.rand(1, 5, 3) * torch.tensor([10.0, 40, 10]), torch.ones(1, 5, dtype=torch.bool)
+    predicted, loss = target + torch.randn(1, 5, 3), VertexLoss(unit="height")
+    cost = loss(predicted, target, valid)
+    torch.testing.assert_close(loss(2 * predicted, 2 * target, valid), cost)
+    # A lying person does not rule the batch: it counts as one of the least height.
+    flat = target * torch.tensor([1.0, 0, 1])
+    torch.testing.assert_close(loss(predicted, flat, valid), 100 / 8 * VertexLoss()(predicted, flat, valid))
+
+
+def test_in_heights_what_the_crop_cuts_off_counts_in_the_height(output, targets):
+    loss = VertexLoss(which="vertexpose", unit="height", least_height=1e-3)
+    larger = targets.vertices.clone()
+    outside = targets.vertices_valid & ~targets.vertices_in_crop()
+    assert outside.any()
+    larger[..., 1] = torch.where(outside, 1000 + larger[..., 1], larger[..., 1])
+    assert loss.from_output(output, replace(targets, vertices=larger)) < 0.5 * loss.from_output(output, targets)
+
+
 def test_visibility_is_balanced_per_image():
     logits = torch.tensor([[2.0, 2.0, 2.0, 2.0]])
     positive = torch.tensor([[True, False, False, False]])
@@ -265,6 +284,8 @@ def test_targets_are_indexed_and_moved(targets):
     (lambda: replace(MeshPoseTargets.empty(2, 1, 4, (8, 8)), joints_valid=torch.zeros(2, 3)),
      r"joints_valid must have the shape None, got \(2, 3\)"),
     (lambda: VertexLoss(which="mesh"), "which='mesh': expected one of 'fused', 'regressed', 'vertexpose'"),
+    (lambda: VertexLoss(unit="m"), "unit='m': expected one of 'px', 'height'"),
+    (lambda: VertexLoss(least_height=0), "least_height must be positive, got 0"),
     (lambda: EdgeLengthLoss(), "edges=.* or template="),
     (lambda: EdgeLengthLoss([[0, 1, 2]]), r"edges must have the shape \(E, 2\), got \(1, 3\)"),
     (lambda: EdgeLengthLoss([[0, 1]], which="vertexpose"), "which='vertexpose'"),

@@ -89,14 +89,22 @@ def visibility_reference(output, targets):
     return mean(images)
 
 
-def vertex_reference(predicted, targets, z_weight, in_crop=False):
+def height_reference(targets, sample):
+    """Height of a mesh in heatmap px, at least 2 (the cases' least_height)."""
+    valid = targets.vertices_valid[sample].tolist()
+    y = [xyz[1] / STRIDE for xyz, counts in zip(targets.vertices[sample].tolist(), valid) if counts]
+    return max(max(y) - min(y), 2)
+
+
+def vertex_reference(predicted, targets, z_weight, in_crop=False, in_heights=False):
     costs = []
     for sample, vertex in targets.vertices_valid.nonzero().tolist():
         truth, have = targets.vertices[sample, vertex].tolist(), predicted[sample, vertex].tolist()
         if in_crop and not (-0.5 <= truth[0] <= 23.5 and -0.5 <= truth[1] <= 31.5):
             continue
         weights = [1, 1, z_weight][:len(have)]
-        costs.append(sum(w * abs(a - b) / STRIDE for w, a, b in zip(weights, have, truth)) / sum(weights))
+        cost = sum(w * abs(a - b) / STRIDE for w, a, b in zip(weights, have, truth)) / sum(weights)
+        costs.append(100 * cost / height_reference(targets, sample) if in_heights else cost)
     return mean(costs)
 
 
@@ -253,6 +261,11 @@ CASES = {
     "regressed": (VertexLoss(which="regressed"), lambda o, t: vertex_reference(o.xyz_regressed, t, 1.0)),
     "vertexpose": (VertexLoss(which="vertexpose"),
                    lambda o, t: vertex_reference(STRIDE * o.xy_vertexpose, t, None, in_crop=True)),
+    "fused_height": (VertexLoss(unit="height", least_height=2),
+                     lambda o, t: vertex_reference(o.xyz_crop, t, 1.0, in_heights=True)),
+    "vertexpose_height": (
+        VertexLoss(which="vertexpose", unit="height", least_height=2),
+        lambda o, t: vertex_reference(STRIDE * o.xy_vertexpose, t, None, in_crop=True, in_heights=True)),
     "edges": (EdgeLengthLoss(EDGES), lambda o, t: edge_reference(o.xyz_crop, t)),
     "edges_z": (EdgeLengthLoss(EDGES, which="regressed", z_weight=0.5),
                 lambda o, t: edge_reference(o.xyz_regressed, t, 0.5)),
