@@ -28,7 +28,8 @@ FLIP_INDICES = parse_pose_metainfo(dict(from_file="configs/_base_/datasets/coco.
 LOSSES = {
     "barycentric": BarycentricLoss(), "uv": UVConsistencyLoss(), "visibility": VisibilityLoss(),
     "fused": VertexLoss(), "regressed": VertexLoss(which="regressed"),
-    "vertexpose": VertexLoss(which="vertexpose"), "fused_height": VertexLoss(unit="height"), "edges": EdgeLengthLoss(template="anny"),
+    "vertexpose": VertexLoss(which="vertexpose"), "fused_height": VertexLoss(unit="height"),
+    "edges": EdgeLengthLoss(template="anny"),
     "heatmap": VertexHeatmapLoss(), "normals": FaceNormalLoss(template="anny"),
     "keypoints": JointLoss("keypoints", template="anny"), "joints": JointLoss("joints", template="anny"),
     "keypoints_vertexpose": JointLoss("keypoints", template="anny", which="vertexpose"),
