@@ -65,7 +65,7 @@ def mesh_heights(vertices: Tensor, valid: Tensor) -> Tensor:
 
 
 class VertexLoss(MeshPoseLoss):
-    """L1 distance of vertices, in heatmap px or in the person's size (our choice of the published "mesh cues").
+    """L1 distance of vertices, in heatmap px or heights of the person (ours; published: "mesh cues").
 
     Mean over valid vertices of ``(|dx| + |dy| + z_weight |dz|) / (2 + z_weight)``. VertexPose predicts no z
     and cannot reach outside the crop: mean over valid vertices in the crop of ``(|dx| + |dy|) / 2``.
