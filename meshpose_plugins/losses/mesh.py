@@ -111,6 +111,7 @@ class VertexLoss(MeshPoseLoss):
         error = axis_error(predicted, target, valid, self.z_weight)
         if self.unit == "height":
             height = mesh_heights(target, valid) if height is None else height
+            check_shape("height", height, len(valid))
             error = 100 * error / height.clamp(min=self.least_height)[:, None]
         return masked_mean(error, valid)
 
